@@ -1,0 +1,154 @@
+"""Labelled images, whatever format they came in: first as read (unproven), then as checked.
+
+Pixel convention: a corner is a distance from the image's left or top edge in pixels, 0 to width or height, as the OD
+API's `create_pascal_tf_record` takes Pascal VOC's numbers (it divides them by the image's size as they are). The
+original VOC counts pixels from 1 and includes the last, so its boxes lie up to one pixel right of and below the object;
+labelImg and most tools write distances.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+TRAIN = "train"
+VALIDATION = "validation"
+SPLITS = (TRAIN, VALIDATION)
+STORED_FORMATS = ("jpeg", "png")
+
+
+@dataclass(frozen=True, slots=True)
+class BoxAsRead:
+    """A box as an annotation file has it; nothing is promised of its numbers (NaN where there is none).
+
+    `line` is the line of the file the box starts in, None where the format has no lines.
+    """
+
+    class_name: str
+    xmin_px: float
+    ymin_px: float
+    xmax_px: float
+    ymax_px: float
+    difficult: bool
+    truncated: bool
+    is_crowd: bool
+    line: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageAsRead:
+    """An image that an annotation speaks of, not yet opened.
+
+    `name` is its path below the data set's folder, with slashes; `width_px` and `height_px` are what the annotation
+    states, None where it does not; `split` is one of `SPLITS`, or None where the data brings no split.
+    """
+
+    name: str
+    image_path: Path
+    annotation_path: Path
+    width_px: int | None
+    height_px: int | None
+    boxes: tuple[BoxAsRead, ...]
+    split: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A box inside its image, with an area above zero; corners in pixels (see the module's convention).
+
+    Raises:
+        ValueError: a corner is not finite or negative, the box is empty or inverted, or the class has no name.
+    """
+
+    class_name: str
+    xmin_px: float
+    ymin_px: float
+    xmax_px: float
+    ymax_px: float
+    difficult: bool = False
+    truncated: bool = False
+    is_crowd: bool = False
+
+    def __post_init__(self) -> None:
+        corners = (self.xmin_px, self.ymin_px, self.xmax_px, self.ymax_px)
+        if not all(math.isfinite(corner) and corner >= 0 for corner in corners):
+            raise ValueError(f"the corners of a box are finite and 0 or more, not {corners}")
+        if self.xmin_px >= self.xmax_px or self.ymin_px >= self.ymax_px:
+            raise ValueError(f"a box has an area above zero, {corners} has none")
+        if not self.class_name:
+            raise ValueError("a box has a class")
+
+    @property
+    def area_px(self) -> float:
+        """Its area in square pixels."""
+        return (self.xmax_px - self.xmin_px) * (self.ymax_px - self.ymin_px)
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatedImage:
+    """An image that was decoded, with the boxes that lie in it.
+
+    `stored_format` is what the records hold, one of `STORED_FORMATS`; `re_encoded` says that the file has another
+    encoding. `sha256` and `size_bytes` are of the file, `look` is its difference hash (64 bits).
+
+    Raises:
+        ValueError: a size is not above zero, a box leaves the image, or the format is none that is stored.
+    """
+
+    name: str
+    image_path: Path
+    annotation_path: Path
+    width_px: int
+    height_px: int
+    stored_format: str
+    re_encoded: bool
+    sha256: str
+    size_bytes: int
+    look: int
+    boxes: tuple[Box, ...]
+    split: str | None
+
+    def __post_init__(self) -> None:
+        if self.width_px < 1 or self.height_px < 1:
+            raise ValueError(f"{self.name}: an image of {self.width_px}x{self.height_px} pixels")
+        if self.stored_format not in STORED_FORMATS:
+            raise ValueError(f"{self.name}: {self.stored_format} is not stored")
+        if any(box.xmax_px > self.width_px or box.ymax_px > self.height_px for box in self.boxes):
+            raise ValueError(f"{self.name}: a box leaves the image")
+
+    @property
+    def class_names(self) -> frozenset[str]:
+        """The classes that it has a box of."""
+        return frozenset(box.class_name for box in self.boxes)
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """Checked images in two disjoint parts, each sorted by name, and the classes in the order of their label ids.
+
+    Raises:
+        ValueError: a part is empty, an image stands twice, or a box has a class that is not in `classes`.
+    """
+
+    classes: tuple[str, ...]
+    train: tuple[AnnotatedImage, ...]
+    validation: tuple[AnnotatedImage, ...]
+
+    def __post_init__(self) -> None:
+        if not self.train or not self.validation:
+            raise ValueError("a data set has at least one image to train on and one to validate on")
+        names = [image.name for image in self.images]
+        if len(set(names)) != len(names):
+            raise ValueError("an image stands twice in the data set")
+        if not self.classes or len(set(self.classes)) != len(self.classes):
+            raise ValueError("a data set has classes, each once")
+        known = frozenset(self.classes)
+        for image in self.images:
+            if not image.class_names <= known:
+                raise ValueError(f"{image.name}: {sorted(image.class_names - known)} not among the classes")
+
+    @property
+    def images(self) -> tuple[AnnotatedImage, ...]:
+        """All images: the training part, then the validation part."""
+        return self.train + self.validation

@@ -1,0 +1,186 @@
+"""Pascal VOC XML, as labelImg, CVAT, Roboflow and VOCdevkit write it: folder → images as read.
+
+Comes in: a folder with an XML file for each image. Goes out: `ImageAsRead`, unproven. Refused, as problems: XML that is
+malformed or has a DOCTYPE, an annotation whose image is not there. Nothing outside the folder is opened: entities, DTDs
+and the network are switched off, and of a stated file name only the last part counts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from lxml import etree
+
+from odrun.annotations.files import IMAGE_SUFFIXES, ListedFile
+from odrun.annotations.lookup import ImageIndex, given_split
+from odrun.annotations.model import TRAIN, VALIDATION, BoxAsRead, ImageAsRead
+from odrun.annotations.problems import ProblemLog
+
+LOOKS_FOR = "Pascal VOC annotations (*.xml) with their images"
+SUFFIXES = IMAGE_SUFFIXES | {".xml", ".txt"}
+LARGEST_FILE_BYTES = 16 << 20
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_YES = frozenset(("1", "true", "yes"))
+
+
+class _FaultyAnnotationError(Exception):
+    def __init__(self, message: str, *, line: int | None = None, fault: str = "malformed_annotation") -> None:
+        super().__init__(message)
+        self.fault = fault
+        self.line = line
+
+
+def read_voc(files: list[ListedFile], problems: ProblemLog) -> list[ImageAsRead]:
+    """Read every annotation among `files`; what is wrong with one is noted and that one left out.
+
+    The split is the data's own: VOCdevkit's `ImageSets/Main/{train,val}.txt` (or `trainval` and `test`), else folders
+    named `train` and `val`, `valid`, `validation` or `test`; without either, `split` is None throughout.
+    """
+    annotations = [file for file in files if file.suffix == ".xml"]
+    images = [file for file in files if file.is_image]
+    parts = _image_sets(files, annotations) or given_split(annotations)
+    index = ImageIndex(images, annotations)
+    read = []
+    used = set()
+    for annotation in annotations:
+        if parts is not None and annotation.name not in parts:
+            problems.add("annotation_outside_split", annotation.path, "is in no part of the split")
+            continue
+        try:
+            image = _read_annotation(annotation, index, None if parts is None else parts[annotation.name])
+        except _FaultyAnnotationError as error:
+            problems.add(error.fault, annotation.path, str(error), line=error.line)
+        else:
+            read.append(image)
+            used.add(image.name)
+    _note_unused(images, annotations, used, problems)
+    return read
+
+
+def _read_annotation(annotation: ListedFile, index: ImageIndex, split: str | None) -> ImageAsRead:
+    root = _parse(annotation.path)
+    stated_name = _text(root, "filename")
+    image = index.find(annotation, stated_name)
+    if image is None:
+        named = f"names the image {stated_name!r}, which is not there" if stated_name else "has no image of its name"
+        raise _FaultyAnnotationError(named, line=_line(root.find("filename")), fault="missing_image")
+    return ImageAsRead(
+        name=image.name,
+        image_path=image.path,
+        annotation_path=annotation.path,
+        width_px=_size(root, "width"),
+        height_px=_size(root, "height"),
+        boxes=tuple(_box(element) for element in root.iterfind("object")),
+        split=split,
+    )
+
+
+def _parse(path: Path) -> etree._Element:
+    parser = etree.XMLParser(
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        dtd_validation=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(LARGEST_FILE_BYTES + 1)
+    except OSError as error:
+        raise _FaultyAnnotationError(f"cannot be read: {error.strerror}", fault="unreadable_file") from error
+    if len(content) > LARGEST_FILE_BYTES:
+        raise _FaultyAnnotationError(f"is larger than {LARGEST_FILE_BYTES >> 20} MiB")
+    try:
+        root = etree.fromstring(content, parser)
+    except etree.XMLSyntaxError as error:
+        if b"<!DOCTYPE" in content:
+            raise _FaultyAnnotationError("has a DOCTYPE declaration", fault="doctype") from error
+        raise _FaultyAnnotationError(f"is not well-formed XML: {error.msg}", line=error.lineno) from error
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise _FaultyAnnotationError("has a DOCTYPE declaration", fault="doctype")
+    if root.tag != "annotation":
+        raise _FaultyAnnotationError(f"has the root element <{root.tag}> where <annotation> belongs", line=_line(root))
+    return root
+
+
+def _box(element: etree._Element) -> BoxAsRead:
+    corners = element.find("bndbox")
+    if corners is None:
+        raise _FaultyAnnotationError("has an <object> without <bndbox>", line=_line(element))
+    xmin, ymin, xmax, ymax = (_number(_text(corners, name)) for name in _CORNERS)
+    return BoxAsRead(
+        class_name=_text(element, "name"),
+        xmin_px=xmin,
+        ymin_px=ymin,
+        xmax_px=xmax,
+        ymax_px=ymax,
+        difficult=_text(element, "difficult").lower() in _YES,
+        truncated=_text(element, "truncated").lower() in _YES,
+        is_crowd=False,
+        line=_line(element),
+    )
+
+
+def _size(root: etree._Element, side: str) -> int | None:
+    """The stated width or height; None where none is stated, for which tools write 0."""
+    text = _text(root, f"size/{side}")
+    if not text:
+        return None
+    number = _number(text)
+    if not math.isfinite(number) or number != int(number) or number < 0:
+        raise _FaultyAnnotationError(f"states the {side} {text!r}", line=_line(root.find(f"size/{side}")))
+    return int(number) or None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text.replace("_", "-"))
+    except ValueError:
+        return math.nan
+
+
+def _text(element: etree._Element, path: str) -> str:
+    found = element.find(path)
+    return "" if found is None or found.text is None else found.text.strip()
+
+
+def _line(element: etree._Element | None) -> int | None:
+    return None if element is None else element.sourceline
+
+
+def _image_sets(files: Iterable[ListedFile], annotations: list[ListedFile]) -> dict[str, str] | None:
+    """Annotation name → part, as the lists in `ImageSets/Main` have it; None unless both parts are listed."""
+    lists = {
+        PurePosixPath(file.name): file.path for file in files if PurePosixPath(file.name).match("ImageSets/Main/*.txt")
+    }
+    parts: dict[str, str] = {}
+    for folder in sorted({path.parent for path in lists}):
+        for train, validation in (("train.txt", "val.txt"), ("trainval.txt", "test.txt"), ("train.txt", "test.txt")):
+            if folder / train in lists and folder / validation in lists:
+                home = folder.parent.parent / "Annotations"
+                parts |= {f"{home / stem}.xml": TRAIN for stem in _stems(lists[folder / train])}
+                parts |= {f"{home / stem}.xml": VALIDATION for stem in _stems(lists[folder / validation])}
+                break
+    known = {annotation.name for annotation in annotations}
+    found = {name: part for name, part in parts.items() if name in known}
+    return found if set(found.values()) == {TRAIN, VALIDATION} else None
+
+
+def _stems(path: Path) -> list[str]:
+    """The names in an image set; the lists of a single class have a further column (1, 0 or -1)."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return [line.split()[0] for line in lines if line.strip()]
+
+
+def _note_unused(
+    images: list[ListedFile], annotations: list[ListedFile], used: set[str], problems: ProblemLog
+) -> None:
+    """Note images without an annotation; one beside a faulty or unused annotation has been told of already."""
+    stems = {annotation.path.stem for annotation in annotations}
+    for image in images:
+        if image.name not in used and image.path.stem not in stems:
+            problems.add("image_without_annotation", image.path, "has no annotation")

@@ -1,0 +1,153 @@
+"""The OD API as odrun uses it: a model, its training input, its optimizer and its exporter, behind typed functions.
+
+Comes in: a `TrainEvalPipelineConfig`. Goes out: TensorFlow objects under names of our own. Nothing outside this package
+imports `object_detection`. Importing this module imports TensorFlow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from odrun.compat.tensorflow import tf
+
+# isort: split
+from object_detection import exporter_lib_v2, inputs, model_lib
+from object_detection.builders import model_builder, optimizer_builder
+from object_detection.core import standard_fields
+from tensorflow.python.autograph.core import config as autograph_config
+
+IMAGE = standard_fields.InputDataFields.image
+TRUE_SHAPE = standard_fields.InputDataFields.true_image_shape
+SOURCE_ID = standard_fields.InputDataFields.source_id
+TOTAL_LOSS = "Loss/total_loss"
+LABEL_ID_OFFSET = 1
+
+_WRITTEN_FOR_GRAPHS = ("object_detection", "official", "tf_keras", "tf_slim")
+
+Features = Mapping[str, tf.Tensor]
+Labels = Mapping[str, tf.Tensor]
+
+
+@contextmanager
+def library_code_unconverted() -> Iterator[None]:
+    """Within it, AutoGraph leaves the code of the OD API, tf-keras, tf-slim and tf-models-official as it is.
+
+    They are written with graph operations and need no conversion, which costs most of the time to a first step.
+    """
+    rules = tuple(autograph_config.DoNotConvert(name) for name in _WRITTEN_FOR_GRAPHS)
+    before = autograph_config.CONVERSION_RULES
+    autograph_config.CONVERSION_RULES = rules + tuple(before)
+    try:
+        yield
+    finally:
+        autograph_config.CONVERSION_RULES = before
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What a model finds in a batch, as tensors; slots after `count` of an image are padding.
+
+    Shapes: `boxes` [batch, most, 4] as ymin, xmin, ymax, xmax in fractions of the image; `scores` [batch, most];
+    `label_ids` [batch, most] int32, 1-based as in the label map; `count` [batch] int32.
+    """
+
+    boxes: tf.Tensor
+    scores: tf.Tensor
+    label_ids: tf.Tensor
+    count: tf.Tensor
+
+
+class DetectionModel:
+    """A detection model built from a pipeline.config, of whichever architecture."""
+
+    def __init__(self, pipeline: Any, *, is_training: bool) -> None:
+        self._pipeline = pipeline
+        self.network = model_builder.build(pipeline.model, is_training=is_training)
+
+    @property
+    def trainable_variables(self) -> list[tf.Variable]:
+        """The variables that gradients change; empty before the model has run once."""
+        return list(self.network.trainable_variables)
+
+    def losses(self, features: Features, labels: Labels, *, step: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The losses of one training batch, each a scalar; `Loss/total_loss` is their sum, regularization included."""
+        config = self._pipeline.train_config
+        self._switch_to_training(True)
+        unstacked = model_lib.unstack_batch(labels, unpad_groundtruth_tensors=config.unpad_groundtruth_tensors)
+        model_lib.provide_groundtruth(self.network, unstacked, training_step=step)
+        side_inputs = self.network.get_side_inputs(features)
+        predictions = self.network.predict(features[IMAGE], features[TRUE_SHAPE], **side_inputs)
+        losses = dict(self.network.loss(predictions, features[TRUE_SHAPE]))
+        if config.add_regularization_loss:
+            penalties = self.network.regularization_losses()
+            if penalties:
+                losses["Loss/regularization_loss"] = tf.add_n(penalties)
+        losses[TOTAL_LOSS] = tf.add_n(list(losses.values()))
+        return losses
+
+    def build(self, features: Features) -> None:
+        """Make the variables by running the network once on the first image of a batch."""
+        self.detect(features[IMAGE][:1], features[TRUE_SHAPE][:1])
+
+    def preprocess(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Resize and normalize one image [height, width, 3] of any type.
+
+        Returns float32 [model height, model width, 3] and its true shape, int32 [3], without padding.
+        """
+        images, true_shapes = self.network.preprocess(tf.cast(image, tf.float32)[tf.newaxis])
+        return images[0], true_shapes[0]
+
+    def detect(self, images: tf.Tensor, true_shapes: tf.Tensor) -> Detections:
+        """Detections in preprocessed images [batch, height, width, 3] with true shapes [batch, 3]."""
+        self._switch_to_training(False)
+        found = self.network.postprocess(self.network.predict(images, true_shapes), true_shapes)
+        return Detections(
+            boxes=tf.cast(found["detection_boxes"], tf.float32),
+            scores=tf.cast(found["detection_scores"], tf.float32),
+            label_ids=tf.cast(found["detection_classes"], tf.int32) + LABEL_ID_OFFSET,
+            count=tf.cast(found["num_detections"], tf.int32),
+        )
+
+    def restore_objects(self, checkpoint_type: str) -> dict[str, Any]:
+        """The parts of the network that a checkpoint of this type fills, by the names they have in it."""
+        return dict(self.network.restore_from_objects(fine_tune_checkpoint_type=checkpoint_type))
+
+    def _switch_to_training(self, is_training: bool) -> None:
+        self.network._is_training = is_training
+        tf.keras.backend.set_learning_phase(is_training)
+
+
+def training_batches(pipeline: Any, model: DetectionModel) -> tf.data.Dataset:
+    """Endless (features, labels) batches of the training records, augmented as the pipeline says."""
+    return inputs.train_input(
+        train_config=pipeline.train_config,
+        train_input_config=pipeline.train_input_reader,
+        model_config=pipeline.model,
+        model=model.network,
+    ).repeat()
+
+
+def optimizer_and_rate(pipeline: Any, *, step: tf.Variable) -> tuple[Any, Callable[[], tf.Tensor]]:
+    """The optimizer of the pipeline and a function that gives its learning rate at the value of `step`."""
+    optimizer, (rate,) = optimizer_builder.build(pipeline.train_config.optimizer, global_step=step)
+    return optimizer, rate if callable(rate) else lambda: rate
+
+
+def build_optimizer(optimizer: Any, model: DetectionModel) -> list[tuple[tf.Variable, tf.Variable]]:
+    """Make the optimizer's variables for a built model; return (variable, moving average) pairs, none if not kept."""
+    variables = model.trainable_variables
+    if not hasattr(optimizer, "shadow_copy"):
+        optimizer._create_all_weights(variables)
+        return []
+    optimizer._optimizer._create_all_weights(variables)
+    optimizer.shadow_copy(model.network)
+    return [(variable, optimizer.get_slot(variable, "average")) for variable in variables]
+
+
+def export_inference_graph(pipeline: Any, *, checkpoint_dir: Path, output_dir: Path) -> None:
+    """Write `checkpoint/`, `saved_model/` (input: one uint8 image [1, height, width, 3]) and `pipeline.config`."""
+    exporter_lib_v2.export_inference_graph("image_tensor", pipeline, str(checkpoint_dir), str(output_dir))

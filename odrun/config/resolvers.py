@@ -1,0 +1,85 @@
+"""The functions that `conf/` calls, as in `${file_name:${dataset.name}}`. All are plain text in, text or number out."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import yaml
+from omegaconf import OmegaConf
+
+from odrun.config.location import conf_dir
+
+NAME_BYTES_MAX = 120
+_UNFIT_IN_A_NAME = re.compile(r"[^\w.,=+~-]+")
+
+
+def register() -> None:
+    """Make the resolvers known to OmegaConf; calling it again changes nothing."""
+    OmegaConf.register_new_resolver("file_name", file_name, replace=True)
+    OmegaConf.register_new_resolver("trial_name", trial_name, replace=True)
+    OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
+    OmegaConf.register_new_resolver("name_of_run", name_of_run, replace=True)
+    OmegaConf.register_new_resolver("user_cache", user_cache, replace=True)
+    OmegaConf.register_new_resolver("in_proportion", in_proportion, replace=True)
+    OmegaConf.register_new_resolver("group_options", group_options, replace=True)
+
+
+def file_name(text: str) -> str:
+    """`text` as one part of a path: what does not fit becomes `_`, and it ends within 120 bytes."""
+    name = _UNFIT_IN_A_NAME.sub("_", str(text)).strip("_")
+    return name.encode()[:NAME_BYTES_MAX].decode(errors="ignore") or "_"
+
+
+def trial_name(number: int, overrides: str) -> str:
+    """The directory of a sweep's trial, `<number>_<overrides>`, within 120 bytes."""
+    return file_name(f"{number}_{overrides}")
+
+
+def folder_name(path: str) -> str:
+    """The last part of a path, which names a data set after its folder."""
+    return Path(str(path)).expanduser().absolute().name
+
+
+def name_of_run(path: str) -> str:
+    """`<dataset>-<model>` of the run in `path`, or the folder's own name where it holds no readable run."""
+    config = Path(str(path)).expanduser() / "config.yaml"
+    try:
+        settings = yaml.safe_load(config.read_text(encoding="utf-8"))
+        return file_name(f"{settings['dataset']['name']}-{settings['model']['name']}")
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
+        return file_name(folder_name(path))
+
+
+def user_cache() -> str:
+    """The user's cache folder: `XDG_CACHE_HOME` where it is set to an absolute path, else `~/.cache`.
+
+    Source: XDG Base Directory Specification, which has relative and empty values ignored.
+    """
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    return given if Path(given).is_absolute() else "~/.cache"
+
+
+def in_proportion(value: float, reference: float, reference_now: float) -> float:
+    """`value`, scaled as `reference_now` is to `reference`; exactly `value` when the two are equal."""
+    return value if reference_now == reference else value * reference_now / reference
+
+
+def group_options(command: str) -> str:
+    """The groups of a command with their options, one group a line, the default marked with `*`."""
+    folder = conf_dir()
+    defaults = _chosen_options(folder / f"{command}.yaml")
+    lines = []
+    for group, chosen in sorted(defaults.items()):
+        options = sorted(path.stem for path in (folder / group).glob("*.yaml"))
+        marked = [f"{name}*" if name == chosen else name for name in options]
+        lines.append(f"  {group + '=':<14}{', '.join(marked)}")
+    return "\n".join(lines)
+
+
+def _chosen_options(file: Path) -> dict[str, str | None]:
+    entries = yaml.safe_load(file.read_text(encoding="utf-8"))["defaults"]
+    pairs = [entry.items() for entry in entries if isinstance(entry, dict)]
+    chosen = {group: option for items in pairs for group, option in items if not group.startswith("override ")}
+    return {group: option for group, option in chosen.items() if group not in ("hydra", "paths")}

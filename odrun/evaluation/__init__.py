@@ -1,0 +1,1 @@
+"""checkpoint → metrics: detections in the validation images and their COCO scores."""

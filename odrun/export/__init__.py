@@ -1,0 +1,1 @@
+"""checkpoint → files to deploy, each proven equal to the checkpoint."""

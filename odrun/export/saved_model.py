@@ -1,0 +1,63 @@
+"""checkpoint → `export/`: the OD API's layout, with the label map beside it, proven equal to the model."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from odrun.compat.engine import DetectionModel, export_inference_graph
+from odrun.compat.tensorflow import tf
+from odrun.errors import RunFailedError
+
+SCORE_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far the exported model is from the checkpoint, over `images` images: the largest difference of a score."""
+
+    images: int
+    largest_score_difference: float
+
+
+def export_saved_model(pipeline: Any, *, checkpoint_dir: Path, label_map: Path, folder: Path) -> None:
+    """Write `folder/{checkpoint/,saved_model/,pipeline.config,label_map.pbtxt}`; it appears whole or not at all."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        export_inference_graph(pipeline, checkpoint_dir=checkpoint_dir, output_dir=temporary)
+        shutil.copyfile(label_map, temporary / label_map.name)
+        temporary.chmod(folder.parent.stat().st_mode)
+        temporary.replace(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def prove_equal(model: DetectionModel, folder: Path, images: Sequence[npt.NDArray[np.uint8]]) -> Parity:
+    """Run the exported SavedModel and the model on images, each uint8 [height, width, 3], and compare the scores.
+
+    Raises:
+        RunFailedError: a score differs by more than `SCORE_TOLERANCE`.
+    """
+    signature = tf.saved_model.load(str(folder / "saved_model")).signatures["serving_default"]
+    detect = tf.function(model.detect, autograph=False, reduce_retracing=True)
+    largest = 0.0
+    for pixels in images:
+        exported = signature(input_tensor=tf.constant(pixels[np.newaxis]))["detection_scores"]
+        image, true_shape = model.preprocess(tf.constant(pixels))
+        expected = detect(image[tf.newaxis], true_shape[tf.newaxis]).scores
+        largest = max(largest, float(tf.reduce_max(tf.abs(exported - expected))))
+    if largest > SCORE_TOLERANCE:
+        raise RunFailedError(
+            f"the exported model is not equal to the checkpoint: a score differs by {largest:.6f}",
+            where=str(folder),
+            remedy="this is a fault of odrun or TensorFlow; the checkpoint itself is good",
+        )
+    return Parity(len(images), largest)

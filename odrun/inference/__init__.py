@@ -1,0 +1,1 @@
+"""Files and images to detections, and their pictures."""

@@ -1,0 +1,1 @@
+"""Model to TFRecord files as the OD API reads them, without TensorFlow."""

@@ -1,0 +1,1 @@
+"""Where a run's things lie, what it stands on, and how it ended."""

@@ -1,0 +1,211 @@
+"""What a job is told: the shapes and limits of its settings.
+
+The dataclasses carry no defaults: values stand in `conf/`, once. They are made by `odrun.config` out of a composed
+config, and by tests; a value out of its limits raises `InputError` that names the key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from odrun.errors import InputError, nearest
+
+CHECKPOINT_NONE = "none"
+CHECKPOINT_ZOO = "zoo"
+WANDB_MODES = ("auto", "online", "offline", "disabled")
+METRIC_KEYS = (
+    "AP",
+    "AP50",
+    "AP75",
+    "AP_small",
+    "AP_medium",
+    "AP_large",
+    "AR_1",
+    "AR_10",
+    "AR_100",
+    "AR_small",
+    "AR_medium",
+    "AR_large",
+)
+
+
+@dataclass
+class PathSettings:
+    """The two roots; `~` and relative paths are resolved where they are used by `outputs_dir` and `cache_dir`."""
+
+    outputs: str
+    cache: str
+
+    @property
+    def outputs_dir(self) -> Path:
+        """Where run directories are made, absolute."""
+        return Path(self.outputs).expanduser().absolute()
+
+    @property
+    def cache_dir(self) -> Path:
+        """Where prepared records and unpacked archives are kept, absolute."""
+        return Path(self.cache).expanduser().absolute()
+
+
+@dataclass
+class DatasetSettings:
+    """Labelled images: `format` names the reader, `path` the folder (`null` for the embedded digits).
+
+    `classes` selects the classes (`null`: all that the data has, in sorted order); `validation_share` is the part of
+    the images held back, by `split_seed`, where the data brings no split of its own.
+    """
+
+    name: str
+    format: str
+    path: str | None
+    classes: list[str] | None
+    validation_share: float
+    split_seed: int
+
+    def __post_init__(self) -> None:
+        _check(0.0 < self.validation_share < 1.0, "dataset.validation_share", self.validation_share, "between 0 and 1")
+        _check(self.split_seed >= 0, "dataset.split_seed", self.split_seed, "0 or more")
+        if self.classes is not None:
+            _check(len(self.classes) > 0, "dataset.classes", self.classes, "null or a list with at least one name")
+            _check(len(set(self.classes)) == len(self.classes), "dataset.classes", self.classes, "free of repetitions")
+
+
+@dataclass
+class ModelSettings:
+    """The model-zoo entry, and what its weights start from.
+
+    `checkpoint` is `none` (random weights), `zoo` (the entry's archive) or the path of a TensorFlow 2 checkpoint;
+    `archive` is a local copy of the entry's archive.
+    """
+
+    name: str
+    checkpoint: str
+    archive: str | None
+
+
+@dataclass
+class CheckpointSettings:
+    """Checkpoints on the way: one each `every` steps (`null`: with each evaluation), the newest `keep` of them."""
+
+    every: int | None
+    keep: int
+
+    def __post_init__(self) -> None:
+        _check(self.every is None or self.every >= 1, "train.checkpoint.every", self.every, "null or 1 or more")
+        _check(self.keep >= 1, "train.checkpoint.keep", self.keep, "1 or more")
+
+
+@dataclass
+class TrainSettings:
+    """How long and how fast to train; the pipeline node takes its values from here by interpolation."""
+
+    batch_size: int
+    steps: int
+    learning_rate: float
+    warmup_steps: int
+    seed: int
+    log_every: int
+    checkpoint: CheckpointSettings
+
+    def __post_init__(self) -> None:
+        _check(self.batch_size >= 1, "train.batch_size", self.batch_size, "1 or more")
+        _check(self.steps >= 1, "train.steps", self.steps, "1 or more")
+        _check(self.learning_rate > 0, "train.learning_rate", self.learning_rate, "above 0")
+        _check(self.warmup_steps >= 0, "train.warmup_steps", self.warmup_steps, "0 or more")
+        _check(0 <= self.seed < 2**32, "train.seed", self.seed, "between 0 and 4294967295")
+        _check(self.log_every >= 1, "train.log_every", self.log_every, "1 or more")
+
+
+@dataclass
+class EvalSettings:
+    """Evaluation: each `every` steps (`null`: at the end only), `pictures` validation images drawn at the end."""
+
+    every: int | None
+    batch_size: int
+    metric: str
+    pictures: int
+
+    def __post_init__(self) -> None:
+        _check(self.every is None or self.every >= 1, "eval.every", self.every, "null or 1 or more")
+        _check(self.batch_size >= 1, "eval.batch_size", self.batch_size, "1 or more")
+        _check(self.pictures >= 0, "eval.pictures", self.pictures, "0 or more")
+        if self.metric not in METRIC_KEYS:
+            raise InputError(
+                f"eval.metric is {self.metric!r}, which is not a COCO metric",
+                where="eval.metric",
+                remedy=nearest(self.metric, METRIC_KEYS),
+            )
+
+
+@dataclass
+class AugmentationSettings:
+    """Preprocessing steps of the OD API, name → fields, applied in the mapping's order or in `order`."""
+
+    steps: dict[str, Any]
+    order: list[str] | None
+
+
+@dataclass
+class WandbSettings:
+    """Weights & Biases; `mode` auto logs online where a key is configured and offline elsewhere."""
+
+    mode: str
+    project: str
+    entity: str | None
+    group: str | None
+    tags: list[str]
+
+    def __post_init__(self) -> None:
+        if self.mode not in WANDB_MODES:
+            raise InputError(
+                f"tracking.wandb.mode is {self.mode!r}",
+                where="tracking.wandb.mode",
+                remedy=nearest(self.mode, WANDB_MODES),
+            )
+
+
+@dataclass
+class TrackingSettings:
+    """Who is told beside `metrics.jsonl`, which is always written."""
+
+    tensorboard: bool
+    wandb: WandbSettings
+
+
+@dataclass
+class TrainJob:
+    """All that `odrun train` is told."""
+
+    dataset: DatasetSettings
+    model: ModelSettings
+    train: TrainSettings
+    eval: EvalSettings
+    augmentation: AugmentationSettings
+    tracking: TrackingSettings
+    paths: PathSettings
+    pipeline: dict[str, Any]
+    verbose: bool
+
+
+@dataclass
+class PredictJob:
+    """All that `odrun predict` is told: a run, and a file, folder or glob of images.
+
+    Detections below `min_score` (0 to 1) are not drawn; `detections.json` holds all of them.
+    """
+
+    run: str
+    source: str
+    min_score: float
+    paths: PathSettings
+    verbose: bool
+
+    def __post_init__(self) -> None:
+        _check(0.0 <= self.min_score <= 1.0, "min_score", self.min_score, "between 0 and 1")
+
+
+def _check(holds: bool, key: str, value: object, limit: str) -> None:
+    if not holds:
+        raise InputError(f"{key} is {value!r}; it has to be {limit}", where=key, remedy=f"set {key}=VALUE")

@@ -1,0 +1,1 @@
+"""Who is told how a run goes: a JSON Lines file, TensorBoard, Weights & Biases."""

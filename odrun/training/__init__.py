@@ -1,0 +1,1 @@
+"""pipeline.config → checkpoints: the training step, the loop around it and what it saves."""

@@ -1,0 +1,36 @@
+"""The clock counts from the start of the process, not from an import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from odrun.runs import clock
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems count from the import")
+def test_time_before_the_import_is_counted() -> None:
+    program = (
+        "import time; time.sleep(0.3)\n"
+        "from odrun.runs.clock import seconds_since_process_start\n"
+        "print(seconds_since_process_start())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
+    assert 0.3 < float(done.stdout) < 60
+
+
+def test_where_the_system_does_not_say_the_import_is_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock.sys, "platform", "plan9")
+    monkeypatch.setattr(clock, "_IMPORTED_AT_S", clock.time.monotonic() - 5)
+    assert 5 <= clock.seconds_since_process_start() < 60
+
+
+def test_memory_that_was_used_is_in_the_peak() -> None:
+    before = clock.peak_memory_mb()
+    assert before is not None
+    held = b"x" * int(before * 1e6)
+    after = clock.peak_memory_mb()
+    assert after is not None
+    assert 5 < before < len(held) / 1e6 + before * 0.5 < after
