@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from odrun.errors import InputError, nearest
 
@@ -204,6 +204,9 @@ class PredictJob:
 
     def __post_init__(self) -> None:
         _check(0.0 <= self.min_score <= 1.0, "min_score", self.min_score, "between 0 and 1")
+
+
+Job: TypeAlias = TrainJob | PredictJob
 
 
 def _check(holds: bool, key: str, value: object, limit: str) -> None:

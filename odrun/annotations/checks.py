@@ -18,6 +18,8 @@ from odrun.errors import nearest
 
 CLIPPED_PX = 2.0
 CLIPPED_SHARE = 0.01
+# Below this, both edges may become the same 32-bit fraction of a large image.
+SMALLEST_SIDE_PX = 0.01
 
 
 def check_images(
@@ -140,7 +142,7 @@ def _shape_fault(box: BoxAsRead) -> tuple[str, str] | None:
         return "inverted_box", f"a box has xmin {box.xmin_px:g} above xmax {box.xmax_px:g}"
     if box.ymin_px > box.ymax_px:
         return "inverted_box", f"a box has ymin {box.ymin_px:g} above ymax {box.ymax_px:g}"
-    if box.xmin_px == box.xmax_px or box.ymin_px == box.ymax_px:
+    if min(box.xmax_px - box.xmin_px, box.ymax_px - box.ymin_px) < SMALLEST_SIDE_PX:
         return "empty_box", f"a box is {box.xmax_px - box.xmin_px:g}x{box.ymax_px - box.ymin_px:g} pixels large"
     return None
 
@@ -155,7 +157,7 @@ def _inside(box: BoxAsRead, width_px: int, height_px: int) -> tuple[list[Box], t
         return [], ("outside_box", where)
     xmin_px, ymin_px = max(box.xmin_px, 0.0), max(box.ymin_px, 0.0)
     xmax_px, ymax_px = min(box.xmax_px, float(width_px)), min(box.ymax_px, float(height_px))
-    if xmin_px >= xmax_px or ymin_px >= ymax_px:
+    if min(xmax_px - xmin_px, ymax_px - ymin_px) < SMALLEST_SIDE_PX:
         return [], ("outside_box", where)
     kept = Box(box.class_name, xmin_px, ymin_px, xmax_px, ymax_px, box.difficult, box.truncated, box.is_crowd)
     return [kept], ("clipped_box", where) if beyond_x or beyond_y else None
@@ -165,9 +167,7 @@ def _tolerance(side_px: int) -> float:
     return max(CLIPPED_PX, CLIPPED_SHARE * side_px)
 
 
-def _annotated(
-    image: ImageAsRead, facts: ImageFacts, content: FileContent, boxes: tuple[Box, ...]
-) -> AnnotatedImage:
+def _annotated(image: ImageAsRead, facts: ImageFacts, content: FileContent, boxes: tuple[Box, ...]) -> AnnotatedImage:
     return AnnotatedImage(
         name=image.name,
         image_path=image.image_path,

@@ -1,4 +1,4 @@
-"""Images that look alike, found by their difference hashes: in one part they are waste, across the split they flatter."""
+"""Images that look alike, found by their difference hashes: across the split they flatter the metrics."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 READ_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF")
 SUFFIXES_OF_FORMAT = {
@@ -48,8 +48,8 @@ class UndecodableImageError(Exception):
 class ImageFacts:
     """What an image file turned out to be.
 
-    `file_format` is its real format in lower case, a key of `SUFFIXES_OF_FORMAT`; `mode` is Pillow's name of its pixels;
-    `plain` says that TensorFlow decodes the file as it is to the same 8-bit pixels; `look` is the difference hash.
+    `file_format` is its real format in lower case, a key of `SUFFIXES_OF_FORMAT`; `mode` is Pillow's name for its kind
+    of pixels; `plain` says that TensorFlow decodes the file as it is, to 8 bits; `look` is the difference hash.
     """
 
     width_px: int
@@ -119,7 +119,7 @@ def _decode(content: bytes) -> Image.Image:
         image.load()
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UndecodableImageError(f"has more than {Image.MAX_IMAGE_PIXELS} pixels") from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise UndecodableImageError(f"is none of {', '.join(READ_FORMATS)}") from error
     except _DECODING_ERRORS as error:
         raise UndecodableImageError(f"does not decode ({error})") from error

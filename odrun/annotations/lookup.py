@@ -81,9 +81,7 @@ def given_split(annotations: list[ListedFile]) -> dict[str, str] | None:
 
 
 def _place(file: ListedFile) -> tuple[str, ...]:
-    return tuple(
-        part for part in map(_plain, PurePosixPath(file.name).parts[:-1]) if part not in KIND_WORDS
-    )
+    return tuple(part for part in map(_plain, PurePosixPath(file.name).parts[:-1]) if part not in KIND_WORDS)
 
 
 def _plain(name: str) -> str:

@@ -42,6 +42,9 @@ FAULTS: dict[str, Fault] = {
     "missing_image": Fault(
         Policy.ERROR, "an annotation whose image is not there", "put the image beside the annotation or delete both"
     ),
+    "missing_annotation": Fault(
+        Policy.ERROR, "an image set that names an annotation that is not there", "delete the line from the image set"
+    ),
     "undecodable_image": Fault(
         Policy.ERROR, "an image that does not decode", "replace the image, or delete it and its annotation"
     ),
@@ -100,7 +103,10 @@ FAULTS: dict[str, Fault] = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault found: which (a key of `FAULTS`), in which file and line, and what exactly."""
+    """One fault found: which (a key of `FAULTS`), in which file and line, and what exactly.
+
+    As text it fits on one line: signs that do not print (line ends, terminal codes) are shown by their numbers.
+    """
 
     fault: str
     file: Path
@@ -109,7 +115,8 @@ class Problem:
 
     def __str__(self) -> str:
         place = str(self.file) if self.line is None else f"{self.file}:{self.line}"
-        return f"{place}: {self.message}"
+        text = f"{place}: {self.message}"
+        return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 class ProblemLog:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from odrun.annotations.model import TRAIN, VALIDATION, AnnotatedImage
 from odrun.errors import InputError
@@ -46,19 +46,20 @@ def _held_back(images: Sequence[AnnotatedImage], share: float, seed: int) -> set
     for image in sorted(images, key=lambda image: chance[image.name]):
         for class_name in image.class_names:
             holders.setdefault(class_name, []).append(image.name)
-    for class_name, names in sorted(holders.items(), key=lambda item: (len(item[1]), item[0])):
-        if len(names) >= 2 and not held_back & set(names):
-            held_back |= _movable(names, lambda name: name in held_back, holders)
-        if len(names) >= 2 and held_back >= set(names):
-            held_back -= _movable(names[::-1], lambda name: name not in held_back, holders)
+    everything = frozenset(chance)
+    for names in (holders[name] for name in sorted(holders, key=lambda name: (len(holders[name]), name))):
+        if len(names) >= 2 and held_back.isdisjoint(names):
+            held_back |= _spare(names, everything - held_back, holders)
+        elif len(names) >= 2 and held_back.issuperset(names):
+            held_back -= _spare(names[::-1], held_back, holders)
     return held_back
 
 
-def _movable(names: list[str], is_there: Callable[[str], bool], holders: dict[str, list[str]]) -> set[str]:
-    """The first of `names` that can go over without taking a class's last image from the part it leaves."""
+def _spare(names: Sequence[str], part: Set[str], holders: Mapping[str, Sequence[str]]) -> set[str]:
+    """The first of `names` without which `part` still has an image of every class it has one of, if there is one."""
     for name in names:
-        groups = [group for group in holders.values() if name in group]
-        if all(any(other != name and not is_there(other) for other in group) for group in groups):
+        groups = [set(group) for group in holders.values() if name in group]
+        if len(part) > 1 and all(group & part > {name} for group in groups):
             return {name}
     return set()
 

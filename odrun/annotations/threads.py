@@ -19,9 +19,7 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def map_in_order(
-    function: Callable[[Item], Result], items: Iterable[Item], *, workers: int
-) -> Iterator[Result]:
+def map_in_order(function: Callable[[Item], Result], items: Iterable[Item], *, workers: int) -> Iterator[Result]:
     """Yield `function(item)` in the order of `items`, with `workers` threads at work at once.
 
     At most four results a worker are held back, so memory does not grow with the number of items. What `function`

@@ -8,8 +8,9 @@ and the network are switched off, and of a stated file name only the last part c
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import cast
 
 from lxml import etree
 
@@ -40,22 +41,24 @@ def read_voc(files: list[ListedFile], problems: ProblemLog) -> list[ImageAsRead]
     """
     annotations = [file for file in files if file.suffix == ".xml"]
     images = [file for file in files if file.is_image]
-    parts = _image_sets(files, annotations) or given_split(annotations)
+    parts = _image_sets(files, annotations, problems) or given_split(annotations)
     index = ImageIndex(images, annotations)
     read = []
-    used = set()
+    left_out = set()
     for annotation in annotations:
         if parts is not None and annotation.name not in parts:
             problems.add("annotation_outside_split", annotation.path, "is in no part of the split")
+            left_out.add(annotation.path.stem)
             continue
         try:
-            image = _read_annotation(annotation, index, None if parts is None else parts[annotation.name])
+            read.append(_read_annotation(annotation, index, None if parts is None else parts[annotation.name]))
         except _FaultyAnnotationError as error:
             problems.add(error.fault, annotation.path, str(error), line=error.line)
-        else:
-            read.append(image)
-            used.add(image.name)
-    _note_unused(images, annotations, used, problems)
+            left_out.add(annotation.path.stem)
+    used = {image.name for image in read}
+    for image in images:
+        if image.name not in used and image.path.stem not in left_out:
+            problems.add("image_without_annotation", image.path, "has no annotation")
     return read
 
 
@@ -138,7 +141,7 @@ def _size(root: etree._Element, side: str) -> int | None:
 
 def _number(text: str) -> float:
     try:
-        return float(text.replace("_", "-"))
+        return math.nan if "_" in text else float(text)
     except ValueError:
         return math.nan
 
@@ -149,38 +152,39 @@ def _text(element: etree._Element, path: str) -> str:
 
 
 def _line(element: etree._Element | None) -> int | None:
-    return None if element is None else element.sourceline
+    return None if element is None else cast("int | None", element.sourceline)
 
 
-def _image_sets(files: Iterable[ListedFile], annotations: list[ListedFile]) -> dict[str, str] | None:
+def _image_sets(
+    files: Iterable[ListedFile], annotations: Iterable[ListedFile], problems: ProblemLog
+) -> dict[str, str] | None:
     """Annotation name → part, as the lists in `ImageSets/Main` have it; None unless both parts are listed."""
     lists = {
         PurePosixPath(file.name): file.path for file in files if PurePosixPath(file.name).match("ImageSets/Main/*.txt")
     }
+    known = frozenset(annotation.name for annotation in annotations)
     parts: dict[str, str] = {}
     for folder in sorted({path.parent for path in lists}):
-        for train, validation in (("train.txt", "val.txt"), ("trainval.txt", "test.txt"), ("train.txt", "test.txt")):
-            if folder / train in lists and folder / validation in lists:
-                home = folder.parent.parent / "Annotations"
-                parts |= {f"{home / stem}.xml": TRAIN for stem in _stems(lists[folder / train])}
-                parts |= {f"{home / stem}.xml": VALIDATION for stem in _stems(lists[folder / validation])}
+        home = folder.parent.parent / "Annotations"
+        for pair in (("train.txt", "val.txt"), ("trainval.txt", "test.txt"), ("train.txt", "test.txt")):
+            if all(folder / name in lists for name in pair):
+                for name, part in zip(pair, (TRAIN, VALIDATION), strict=True):
+                    parts |= dict.fromkeys(_listed(lists[folder / name], home, known, problems), part)
                 break
-    known = {annotation.name for annotation in annotations}
-    found = {name: part for name, part in parts.items() if name in known}
-    return found if set(found.values()) == {TRAIN, VALIDATION} else None
+    return parts if set(parts.values()) == {TRAIN, VALIDATION} else None
 
 
-def _stems(path: Path) -> list[str]:
-    """The names in an image set; the lists of a single class have a further column (1, 0 or -1)."""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    return [line.split()[0] for line in lines if line.strip()]
-
-
-def _note_unused(
-    images: list[ListedFile], annotations: list[ListedFile], used: set[str], problems: ProblemLog
-) -> None:
-    """Note images without an annotation; one beside a faulty or unused annotation has been told of already."""
-    stems = {annotation.path.stem for annotation in annotations}
-    for image in images:
-        if image.name not in used and image.path.stem not in stems:
-            problems.add("image_without_annotation", image.path, "has no annotation")
+def _listed(path: Path, home: PurePosixPath, known: frozenset[str], problems: ProblemLog) -> Iterator[str]:
+    """The names of the annotations in an image set; a second column (1, 0 or -1) is passed over."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        problems.add("unreadable_file", path, f"cannot be read: {error.strerror}")
+        return
+    for number, line in enumerate(lines, start=1):
+        names = [f"{home / stem}.xml" for stem in (line.strip(), *line.split()[:1]) if stem]
+        found = next((name for name in names if name in known), None)
+        if found is not None:
+            yield found
+        elif names:
+            problems.add("missing_annotation", path, f"names {names[0]}, which is not there", line=number)

@@ -44,6 +44,7 @@ class Evaluations:
     tracker: Tracker
     announce: Callable[[str], None]
     best: BestEvaluation | None = field(default=None, init=False)
+    last_step: int = field(default=0, init=False)
     seconds: float = field(default=0.0, init=False)
 
     def after_step(self, report: StepReport) -> None:
@@ -64,6 +65,7 @@ class Evaluations:
         write_whole(files.metrics, json.dumps(scores.metrics, indent=2) + "\n")
         self.tracker.metrics(step, {f"eval/{name}": value for name, value in scores.metrics.items()})
         self._keep_if_best(step, scores)
+        self.last_step = step
         self.seconds += time.perf_counter() - started
         self.announce(f"step {step}: AP {scores.metrics['AP']:.3f}, AP50 {scores.metrics['AP50']:.3f}")
         return scores

@@ -52,9 +52,12 @@ def main(arguments: list[str]) -> None:
 
 def _exists(name: str) -> bool:
     try:
-        return importlib.util.find_spec(name) is not None
-    except (ModuleNotFoundError, ValueError):
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.submodule_search_locations is not None:
+            spec = importlib.util.find_spec(f"{name}.__main__")
+    except (ImportError, ValueError):
         return False
+    return spec is not None
 
 
 def _listing() -> str:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from odrun.compat.tensorflow import tf
 
@@ -47,8 +46,7 @@ def library_code_unconverted() -> Iterator[None]:
         autograph_config.CONVERSION_RULES = before
 
 
-@dataclass(frozen=True)
-class Detections:
+class Detections(NamedTuple):
     """What a model finds in a batch, as tensors; slots after `count` of an image are padding.
 
     Shapes: `boxes` [batch, most, 4] as ymin, xmin, ymax, xmax in fractions of the image; `scores` [batch, most];
@@ -72,6 +70,11 @@ class DetectionModel:
     def trainable_variables(self) -> list[tf.Variable]:
         """The variables that gradients change; empty before the model has run once."""
         return list(self.network.trainable_variables)
+
+    @property
+    def variable_count(self) -> int:
+        """How many variables the built network has."""
+        return len(self.network.variables)
 
     def losses(self, features: Features, labels: Labels, *, step: tf.Tensor) -> dict[str, tf.Tensor]:
         """The losses of one training batch, each a scalar; `Loss/total_loss` is their sum, regularization included."""
@@ -112,13 +115,25 @@ class DetectionModel:
             count=tf.cast(found["num_detections"], tf.int32),
         )
 
-    def restore_objects(self, checkpoint_type: str) -> dict[str, Any]:
-        """The parts of the network that a checkpoint of this type fills, by the names they have in it."""
-        return dict(self.network.restore_from_objects(fine_tune_checkpoint_type=checkpoint_type))
+    @property
+    def start(self) -> str | None:
+        """The prefix of the checkpoint that the pipeline starts from; `None` for random weights."""
+        return self._pipeline.train_config.fine_tune_checkpoint or None
+
+    def start_objects(self) -> dict[str, Any]:
+        """The parts of the network that the starting checkpoint fills, by the names they have in it."""
+        kind = self._pipeline.train_config.fine_tune_checkpoint_type
+        return dict(self.network.restore_from_objects(fine_tune_checkpoint_type=kind))
 
     def _switch_to_training(self, is_training: bool) -> None:
         self.network._is_training = is_training
         tf.keras.backend.set_learning_phase(is_training)
+
+
+def seed_everything(seed: int) -> None:
+    """Forget all layers of models built before in this process, then seed Python, NumPy and TensorFlow."""
+    tf.keras.backend.clear_session()
+    tf.keras.utils.set_random_seed(seed)
 
 
 def training_batches(pipeline: Any, model: DetectionModel) -> tf.data.Dataset:

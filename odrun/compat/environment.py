@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 
+from odrun.compat.imports import MendingFinder
 from odrun.errors import InputError
 
 VARIABLE = "TF_USE_LEGACY_KERAS"
@@ -12,7 +14,7 @@ _YES = ("1", "true", "True")
 _REMEDY = f"import odrun.compat and call its load() before TensorFlow, or start Python with {VARIABLE}=1"
 
 
-def legacy_keras() -> None:
+def legacy_keras(_: MendingFinder) -> None:
     """Make `tf.keras` mean tf-keras in this process.
 
     Without it TensorFlow 2.16 and later route `tf.keras` to Keras 3, which has none of the Keras 2 internals (symbolic
@@ -20,8 +22,15 @@ def legacy_keras() -> None:
     feature extractor of the OD API uses. It may go when the OD API runs on Keras 3, which its retirement rules out.
 
     Raises:
-        InputError: TensorFlow was imported with Keras 3 already, or the environment asks for Keras 3.
+        InputError: TensorFlow was imported with Keras 3 already, the environment asks for Keras 3, or tf-keras is not
+            installed.
     """
+    if importlib.util.find_spec("tf_keras") is None:
+        raise InputError(
+            "tf-keras is not installed; the Object Detection API does not run on Keras 3.",
+            where="Python package tf_keras",
+            remedy='pip install "tf-keras>=2.20,<2.21"',
+        )
     tensorflow = sys.modules.get("tensorflow")
     if tensorflow is not None:
         _refuse_keras_3(tensorflow)

@@ -6,8 +6,9 @@ import. A module run as a program (`python -m`, runpy) gets its rewritten source
 
 from __future__ import annotations
 
+import importlib.abc
 import importlib.machinery
-import importlib.util
+import linecache
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -93,7 +94,10 @@ class MendingLoader(importlib.machinery.SourceFileLoader):
             return None
         for change in self.rewrites:
             source = change(source)
-        code: CodeType = compile(source, self.get_filename(fullname), "exec", dont_inherit=True)
+        # AutoGraph and tracebacks read the source by this name, so it may not be the file's, which holds the old one.
+        name = f"{self.get_filename(fullname)} (mended)"
+        linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+        code: CodeType = compile(source, name, "exec", dont_inherit=True)
         return code
 
     def exec_module(self, module: ModuleType) -> None:
@@ -104,12 +108,12 @@ class MendingLoader(importlib.machinery.SourceFileLoader):
 
 
 @dataclass(frozen=True)
-class StandInLoader:
+class StandInLoader(importlib.abc.Loader):
     """A loader that hands out a module made here."""
 
     make: Maker
 
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
+    def create_module(self, _: importlib.machinery.ModuleSpec) -> ModuleType:
         """The stand-in, made when it is first imported."""
         return self.make()
 
@@ -121,4 +125,4 @@ def _stand_in_spec(name: str, path: Sequence[str] | None, make: Maker) -> import
     real = importlib.machinery.PathFinder.find_spec(name, path)
     if real is not None:
         return real
-    return importlib.util.spec_from_loader(name, StandInLoader(make), origin="odrun stand-in", is_package=True)
+    return importlib.machinery.ModuleSpec(name, StandInLoader(make), origin="stand-in of odrun.compat", is_package=True)

@@ -5,8 +5,19 @@ from __future__ import annotations
 import importlib
 import re
 from types import ModuleType
+from typing import SupportsInt
 
+from odrun.compat import protos
 from odrun.compat.imports import MendingFinder, substitution
+
+
+def old_message_modules(_: MendingFinder) -> None:
+    """Build `object_detection.protos.*_pb2` from their own descriptors, with today's protobuf.
+
+    Without it protobuf 4 and later refuse the modules, which a protoc of 2021 generated. It may go when the OD API is
+    released with regenerated ones.
+    """
+    protos.load()
 
 
 def control_flow_functions(finder: MendingFinder) -> None:
@@ -21,8 +32,8 @@ def control_flow_functions(finder: MendingFinder) -> None:
 def keras_resnet(finder: MendingFinder) -> None:
     """Take the OD API's ResNet V1 building blocks from tf-keras instead of from Keras 3.
 
-    `from keras.applications import resnet` finds Keras 3, whose module has no `ResNet`: ResNet-18 and ResNet-34 (CenterNet
-    ResNet V1 FPN) fail to build, and every process pays for importing Keras 3. It may go with the legacy Keras shim.
+    Without it ResNet-18 and ResNet-34 (CenterNet ResNet V1 FPN) fail to build, since Keras 3's module of that name has
+    no `ResNet`, and every process pays for importing Keras 3. It may go with legacy Keras.
     """
     finder.rewrite(
         "object_detection.models.keras_models.resnet_v1",
@@ -64,16 +75,15 @@ def font_measures(finder: MendingFinder) -> None:
     """
     finder.rewrite(
         "object_detection.utils.visualization_utils",
-        substitution(
-            r"font\.getsize\((\w+)\)", r"(lambda box: (box[2] - box[0], box[3]))(font.getbbox(\1))"
-        ),
+        substitution(r"font\.getsize\((\w+)\)", r"(lambda box: (box[2] - box[0], box[3]))(font.getbbox(\1))"),
     )
 
 
 def canvas_pixels(finder: MendingFinder) -> None:
-    """Read a figure's pixels by `buffer_rgba`, since Matplotlib 3.10 dropped `tostring_rgb` and NumPy binary `fromstring`.
+    """Read a figure's pixels by `buffer_rgba`, since Matplotlib 3.10 dropped `tostring_rgb`.
 
-    Without it the image summaries of CDFs and histograms fail. It may go when the OD API reads them so itself.
+    NumPy has dropped `fromstring` of bytes, too. Without it the image summaries of CDFs and histograms fail. It may go
+    when the OD API reads them so itself.
     """
     finder.rewrite(
         "object_detection.utils.visualization_utils",
@@ -98,10 +108,23 @@ def numpy_names(finder: MendingFinder) -> None:
 def whole_number_features(finder: MendingFinder) -> None:
     """Write a bool into a TFRecord's integer feature as 0 or 1.
 
-    protobuf from 6 on refuses a bool in an `Int64List`; without it `create_coco_tf_record` fails on `iscrowd`, and so do
+    Today's protobuf refuses a bool in an `Int64List`; without it `create_coco_tf_record` fails on `iscrowd`, and so do
     the programs for other data sets. It may go when the OD API converts them.
     """
     finder.complete("object_detection.utils.dataset_util", _count_truths)
+
+
+def float_pictures(finder: MendingFinder) -> None:
+    """Make the pictures of the record programs' tests of bytes.
+
+    Pillow once took an array of floats for RGB bytes; without it the tests of the COCO, KITTI and PASCAL programs fail
+    before they reach the program. It may go when those tests make their pictures so.
+    """
+    for name in ("coco", "kitti", "pascal"):
+        finder.rewrite(
+            f"object_detection.dataset_tools.create_{name}_tf_record_test",
+            substitution(r"PIL\.Image\.fromarray\(image_data, 'RGB'\)", "PIL.Image.fromarray(np.uint8(image_data))"),
+        )
 
 
 NUMPY_1_MODULES = (
@@ -126,8 +149,8 @@ def _count_truths(module: ModuleType) -> None:
     module.int64_list_feature = lambda value: several([_whole(item) for item in value])  # type: ignore[attr-defined]
 
 
-def _whole(value: object) -> object:
-    is_truth = getattr(value, "dtype", type(value)) == bool
+def _whole(value: SupportsInt) -> SupportsInt:
+    is_truth = isinstance(value, bool) or getattr(value, "dtype", None) == "bool"
     return int(value) if is_truth else value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import ModuleType
 
 from odrun.compat.imports import MendingFinder
@@ -23,9 +24,16 @@ def lvis(finder: MendingFinder) -> None:
     Without it `object_detection.eval_util`, and so the trainer, fails to import. It may go when the OD API imports lvis
     where it is used.
     """
-    for name, classes in (("lvis", ()), ("lvis.lvis", ("LVIS",)), ("lvis.eval", ("LVISEval",)),
-                          ("lvis.results", ("LVISResults",))):
-        finder.stand_in(name, lambda name=name, classes=classes: _lvis(name, classes))
+    for name, classes in _LVIS_CLASSES.items():
+        finder.stand_in(name, partial(_lvis, name, classes))
+
+
+_LVIS_CLASSES: dict[str, tuple[str, ...]] = {
+    "lvis": (),
+    "lvis.lvis": ("LVIS",),
+    "lvis.eval": ("LVISEval",),
+    "lvis.results": ("LVISResults",),
+}
 
 
 class ModeKeys:
@@ -63,12 +71,17 @@ def _estimator() -> ModuleType:
 def _lvis(name: str, classes: tuple[str, ...]) -> ModuleType:
     module = _stand_in(name, "The LVIS metrics need the package lvis, which is not installed.", "pip install lvis")
     for title in classes:
-        setattr(module, title, type(title, (), {"__init__": _refuse_lvis}))
+        setattr(module, title, type(title, (_Absent,), {"__module__": name}))
     return module
 
 
-def _refuse_lvis(self: object, *_: object, **__: object) -> None:
-    raise InputError("The LVIS metrics need the package lvis, which is not installed.", remedy="pip install lvis")
+class _Absent:
+    def __init__(self, *_: object, **__: object) -> None:
+        raise StandInUsedError(
+            "The LVIS metrics need the package lvis, which is not installed.",
+            where=f"class {type(self).__qualname__}",
+            remedy="pip install lvis",
+        )
 
 
 def _stand_in(name: str, reason: str, remedy: str) -> StandInModule:

@@ -6,12 +6,14 @@ import os
 import re
 from pathlib import Path
 
-import yaml
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]  # comes with OmegaConf, without its types
 
 from odrun.config.location import conf_dir
 
 NAME_BYTES_MAX = 120
+_UNLISTED = ("hydra", "paths")
 _UNFIT_IN_A_NAME = re.compile(r"[^\w.,=+~-]+")
 
 
@@ -44,12 +46,15 @@ def folder_name(path: str) -> str:
 
 def name_of_run(path: str) -> str:
     """`<dataset>-<model>` of the run in `path`, or the folder's own name where it holds no readable run."""
+    if not path:
+        return "run"
     config = Path(str(path)).expanduser() / "config.yaml"
     try:
-        settings = yaml.safe_load(config.read_text(encoding="utf-8"))
-        return file_name(f"{settings['dataset']['name']}-{settings['model']['name']}")
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
-        return file_name(folder_name(path))
+        settings = OmegaConf.load(config)
+        names = [OmegaConf.select(settings, key) for key in ("dataset.name", "model.name")]
+    except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException):
+        names = [None]
+    return file_name(folder_name(path) if None in names else "-".join(map(str, names)))
 
 
 def user_cache() -> str:
@@ -79,7 +84,7 @@ def group_options(command: str) -> str:
 
 
 def _chosen_options(file: Path) -> dict[str, str | None]:
-    entries = yaml.safe_load(file.read_text(encoding="utf-8"))["defaults"]
-    pairs = [entry.items() for entry in entries if isinstance(entry, dict)]
-    chosen = {group: option for items in pairs for group, option in items if not group.startswith("override ")}
-    return {group: option for group, option in chosen.items() if group not in ("hydra", "paths")}
+    entries = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+    assert isinstance(entries, dict)
+    pairs = [pair for entry in entries["defaults"] if isinstance(entry, dict) for pair in entry.items()]
+    return {group: option for group, option in pairs if not group.startswith("override ") and group not in _UNLISTED}

@@ -49,7 +49,7 @@ class RecordDetector:
     def detect(self) -> Iterator[EvaluatedImage]:
         """The images one after the other, in the order of the records."""
         for batch in self._records:
-            found = self._graph(batch.images, batch.true_shapes)
+            found = Detections(*(part.numpy() for part in self._graph(batch.images, batch.true_shapes)))
             for index, (truth, pixels) in enumerate(zip(batch.truth, batch.pixels, strict=True)):
                 yield EvaluatedImage(truth, _found_image(found, index, truth), pixels)
 
@@ -58,7 +58,7 @@ def _found_image(found: Detections, index: int, truth: TrueImage) -> FoundImage:
     count = int(found.count[index])
     return FoundImage(
         image_id=truth.image_id,
-        boxes_px=to_pixels(found.boxes[index, :count].numpy(), height_px=truth.height_px, width_px=truth.width_px),
-        scores=found.scores[index, :count].numpy(),
-        label_ids=found.label_ids[index, :count].numpy(),
+        boxes_px=to_pixels(found.boxes[index, :count], height_px=truth.height_px, width_px=truth.width_px),
+        scores=found.scores[index, :count],
+        label_ids=found.label_ids[index, :count],
     )

@@ -24,7 +24,7 @@ class Parity:
     """How far the exported model is from the checkpoint, over `images` images: the largest difference of a score."""
 
     images: int
-    largest_score_difference: float
+    largest: float
 
 
 def export_saved_model(pipeline: Any, *, checkpoint_dir: Path, label_map: Path, folder: Path) -> None:

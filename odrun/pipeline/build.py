@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from odrun.errors import InputError, nearest
 from odrun.pipeline import values
-from odrun.pipeline.descriptors import PipelineConfig, find_field, is_map, new_config, suggest
+from odrun.pipeline.descriptors import PipelineConfig, find_field, inner_message, is_map, new_config, suggest
 from odrun.settings import AugmentationSettings
 
 NODE = "pipeline"
@@ -46,7 +46,7 @@ def build(node: Mapping[str, object], augmentation: AugmentationSettings) -> Pip
     if not faults:
         faults = [
             Fault(f"{NODE}.{path}", "is required and not set", f"{NODE}.{path}=VALUE")
-            for path in config.FindInitializationErrors()
+            for path in _unset_required(config)
         ]
     if faults:
         raise _told(faults)
@@ -63,12 +63,14 @@ def _told(faults: Sequence[Fault]) -> InputError:
 
 
 def _fill(message: Message, node: Mapping[str, object], path: str, faults: list[Fault]) -> None:
-    _check_oneofs(message.DESCRIPTOR, node, path, faults)
+    shape = cast("Descriptor", message.DESCRIPTOR)
+    _check_oneofs(shape, node, path, faults)
     for name, value in node.items():
-        field = find_field(message.DESCRIPTOR, str(name))
+        field = find_field(shape, str(name))
         here = f"{path}.{name}"
         if field is None:
-            faults.append(Fault(here, "is not a field of the OD API", suggest(message.DESCRIPTOR, str(name))))
+            kind = "preprocessing step" if path == STEPS else "field"
+            faults.append(Fault(here, f"is not a {kind} of the OD API", suggest(shape, str(name))))
         elif value is not None:
             _set(message, field, value, here, faults)
 
@@ -126,8 +128,8 @@ def _set_map(message: Message, field: FieldDescriptor, value: object, path: str,
     if not isinstance(value, Mapping):
         faults.append(Fault(path, f"is {values.describe(value)}, where a mapping is meant", f"{path}={{KEY: VALUE}}"))
         return
-    key_field = field.message_type.fields_by_name["key"]
-    value_field = field.message_type.fields_by_name["value"]
+    entry = inner_message(field)
+    key_field, value_field = entry.fields_by_name["key"], entry.fields_by_name["value"]
     content = _content(message, field)
     for name, item in value.items():
         here = f"{path}.{name}"
@@ -153,7 +155,7 @@ def _scalar(field: FieldDescriptor, value: object, path: str, faults: list[Fault
 
 
 def _not_a_mapping(field: FieldDescriptor, value: object, path: str) -> Fault:
-    first = next((inner.name for inner in field.message_type.fields), None)
+    first = next((inner.name for inner in inner_message(field).fields), None)
     remedy = f"{path}={{}}" if first is None else f"set one of its fields, as in {path}.{first}=VALUE, or {path}={{}}"
     return Fault(path, f"is {values.describe(value)}, where a group of fields is meant", remedy)
 
@@ -172,13 +174,28 @@ def _add_augmentation(config: PipelineConfig, augmentation: AugmentationSettings
 def _ordered(steps: Mapping[str, object], order: Sequence[str] | None, faults: list[Fault]) -> list[str]:
     if order is None:
         return list(steps)
-    for name in sorted(set(order) - set(steps)):
-        faults.append(Fault(ORDER, f"names {name}, which is not in {STEPS}", nearest(name, steps)))
-    for name in sorted(set(steps) - set(order)):
-        faults.append(Fault(ORDER, f"leaves out {name}", f"name it, or take it out: ~{STEPS}.{name}"))
-    for name in sorted({name for name in order if order.count(name) > 1}):
-        faults.append(Fault(ORDER, f"names {name} more than once", "name each step once"))
+    faults += [
+        Fault(
+            ORDER,
+            f"names {name}, which is not in {STEPS}",
+            nearest(name, steps) if steps else "augmentation.order=null",
+        )
+        for name in sorted(set(order) - set(steps))
+    ]
+    faults += [
+        Fault(ORDER, f"leaves out {name}", f"name it, or take it out: ~{STEPS}.{name}")
+        for name in sorted(set(steps) - set(order))
+    ]
+    faults += [
+        Fault(ORDER, f"names {name} more than once", "name each step once")
+        for name in sorted({name for name in order if order.count(name) > 1})
+    ]
     return [name for name in dict.fromkeys(order) if name in steps]
+
+
+def _unset_required(message: Any) -> list[str]:
+    unset: list[str] = message.FindInitializationErrors()
+    return unset
 
 
 def _content(message: Message, field: FieldDescriptor) -> Any:

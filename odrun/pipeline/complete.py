@@ -1,4 +1,4 @@
-"""What odrun itself fills into a pipeline configuration: classes, records, label map, checkpoint, a warm-up that fits."""
+"""What odrun itself fills into a pipeline configuration: classes, records, label map, checkpoint, a fitting warm-up."""
 
 from __future__ import annotations
 
@@ -55,8 +55,9 @@ def complete(
 def _set_classes(config: Any, num_classes: int) -> None:
     architecture = config.model.WhichOneof("model")
     if architecture not in ("ssd", "faster_rcnn", "center_net"):
+        remedy = "model=NAME, as odrun train --help lists them"
         given = "names no architecture" if architecture is None else f"is {architecture}, which odrun cannot train"
-        raise InputError(f"pipeline.model {given}", where="pipeline.model", remedy="model=NAME, as odrun train --help lists")
+        raise InputError(f"pipeline.model {given}", where="pipeline.model", remedy=remedy)
     getattr(config.model, architecture).num_classes = num_classes
 
 
@@ -87,9 +88,9 @@ def _set_checkpoint(config: Any, checkpoint: str | None, checkpoint_type: str | 
         train.ClearField("fine_tune_checkpoint_type")
         return
     train.fine_tune_checkpoint = checkpoint
-    train.fine_tune_checkpoint_version = train.DESCRIPTOR.fields_by_name[
-        "fine_tune_checkpoint_version"
-    ].enum_type.values_by_name["V2"].number
+    train.fine_tune_checkpoint_version = (
+        train.DESCRIPTOR.fields_by_name["fine_tune_checkpoint_version"].enum_type.values_by_name["V2"].number
+    )
     if checkpoint_type is not None:
         train.fine_tune_checkpoint_type = checkpoint_type
 

@@ -38,6 +38,12 @@ def is_map(field: FieldDescriptor) -> bool:
     return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
 
 
+def inner_message(field: FieldDescriptor) -> Descriptor:
+    """The descriptor of the message that `field`, which is no plain value, holds."""
+    assert field.message_type is not None, field.full_name
+    return field.message_type
+
+
 def find_field(message: Descriptor, name: str) -> FieldDescriptor | None:
     """The field `name` of `message`, or its extension when the name is in brackets: `[package.extension]`."""
     if name.startswith("[") and name.endswith("]"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TypeAlias
 
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 
 from odrun.errors import nearest
 
@@ -36,7 +36,7 @@ def convert(field: FieldDescriptor, value: object) -> Scalar:
         UnfitError: a wrong type, a number out of range or not finite, an enum name that does not exist.
     """
     if field.enum_type is not None:
-        return _enum_number(field, value)
+        return _enum_number(field.enum_type, value)
     if field.cpp_type in _LIMITS:
         return _integer(field, value)
     if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
@@ -65,8 +65,8 @@ def describe(value: object) -> str:
     return f"a {type(value).__name__}"
 
 
-def _enum_number(field: FieldDescriptor, value: object) -> int:
-    names = field.enum_type.values_by_name
+def _enum_number(enum: EnumDescriptor, value: object) -> int:
+    names = enum.values_by_name
     if isinstance(value, str) and value in names:
         return names[value].number
     if isinstance(value, str):

@@ -27,6 +27,11 @@ _OWN_NAMES = (
     "checkpoints",
     "eval",
     "export",
+    "images",
+    "plots",
+    "predictions",
+    "tensorboard",
+    "wandb",
 )
 
 
@@ -176,6 +181,20 @@ class RunDirectory:
         except OSError as error:
             raise _unwritable(self.path, error.strerror) from error
         return self
+
+    def discard(self) -> None:
+        """Remove what a run has written here, and the directory unless something else lies in it.
+
+        For a run that is refused before it has begun: nothing half-written stays behind.
+        """
+        for name in _OWN_NAMES:
+            entry = self.path / name
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink(missing_ok=True)
+        if not any(self.path.iterdir()):
+            self.path.rmdir()
 
     def require_free(self, needed_bytes: int) -> None:
         """Raise `InputError` unless the disk of the directory has `needed_bytes` left."""

@@ -1,4 +1,4 @@
-"""Whole-file writes: a file appears complete under its name or not at all."""
+"""Whole-file writes: a file appears complete under its name or not at all. And how a path is shown."""
 
 from __future__ import annotations
 
@@ -32,6 +32,12 @@ def write_whole(path: Path, content: str | bytes) -> None:
     payload = content.encode() if isinstance(content, str) else content
     with whole_file(path) as temporary:
         temporary.write_bytes(payload)
+
+
+def shown_path(path: Path) -> str:
+    """`path` as a user would type it: relative where it lies below the working directory, absolute elsewhere."""
+    working = Path.cwd()
+    return str(path.relative_to(working)) if path.is_relative_to(working) else str(path)
 
 
 def _umask() -> int:

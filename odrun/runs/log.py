@@ -21,16 +21,17 @@ logger.addHandler(logging.NullHandler())
 
 _TAIL_INTERVAL_S = 0.2
 _NOWHERE = Path(os.devnull)
+_UNENCODABLE = "backslashreplace"
 
 
 @contextmanager
 def quiet_terminal(log: Path, *, verbose: bool) -> Iterator[TextIO]:
     """Send all that is printed, by Python or below it, to `log`; yield a stream on the real terminal.
 
-    The yielded stream keeps the encoding and `isatty` of standard output, and falls silent instead of raising when
-    nobody reads it any more. `logger` writes to `log` with time stamps, and subprocesses write to `log` too. With
-    `verbose`, what arrives in `log` is shown on standard error as well. On the way out everything is put back,
-    whatever happened.
+    The yielded stream keeps the encoding and `isatty` of standard output. It escapes what that encoding lacks, and
+    falls silent instead of raising when nobody reads it any more. `logger` writes to `log` with time stamps, and
+    subprocesses write to `log` too. With `verbose`, what arrives in `log` is shown on standard error as well. On the
+    way out everything is put back, whatever happened.
     """
     with ExitStack() as undo:
         _occupy_standard_descriptors()
@@ -117,16 +118,15 @@ def _terminal_stream(stdout: TextIO | None, saved_stdout: int, undo: ExitStack) 
     if number != 1:
         return stdout
     raw = io.BufferedWriter(io.FileIO(saved_stdout, "w", closefd=False))
-    return undo.enter_context(
-        _LastingStream(raw, encoding=stdout.encoding, errors=stdout.errors, line_buffering=True, write_through=True)
-    )
+    lasting = _LastingStream(raw, stdout.encoding, _UNENCODABLE, line_buffering=True, write_through=True)
+    return undo.enter_context(lasting)
 
 
 @contextmanager
 def _python_streams(log: Path) -> Iterator[None]:
     """Python's streams onto the log as well: they need not be the descriptors 1 and 2."""
     kept = sys.stdout, sys.stderr
-    with log.open("a", encoding="utf-8", errors="backslashreplace", buffering=1) as stream:
+    with log.open("a", encoding="utf-8", errors=_UNENCODABLE, buffering=1) as stream:
         sys.stdout = sys.stderr = stream
         try:
             yield

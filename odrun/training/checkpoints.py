@@ -15,6 +15,7 @@ class Checkpoints:
 
     def __init__(self, trainer: Trainer, *, folder: Path, best: Path, keep: int) -> None:
         self._trainer = trainer
+        self.folder = folder
         self._latest = _manager(trainer, folder, keep)
         self._best = _manager(trainer, best, 1)
 
@@ -32,14 +33,19 @@ class Checkpoints:
         with self._trainer.averaged_weights():
             _save(self._best, step)
 
+    def restore_best(self) -> None:
+        """Fill the model with the weights of the best checkpoint."""
+        model_only = tf.train.Checkpoint(model=self._trainer.model.network)
+        model_only.restore(self._best.latest_checkpoint).expect_partial().assert_existing_objects_matched()
 
-def restore_start(model: DetectionModel, prefix: str, checkpoint_type: str) -> int:
-    """Fill the parts of a built model that `checkpoint_type` names from a checkpoint; return how many variables.
+
+def restore_start(model: DetectionModel) -> int:
+    """Fill a built model from the checkpoint that its pipeline starts from; return how many variables were filled.
 
     Raises:
         InputError: the checkpoint is unreadable, not object-based, or does not fit the model.
     """
-    objects = model.restore_objects(checkpoint_type)
+    prefix, objects = model.start, model.start_objects()
     remedy = "give the model's own archive (model.archive=FILE.tar.gz), or start afresh (model.checkpoint=none)"
     try:
         stored = {name for name, _ in tf.train.list_variables(prefix)}

@@ -40,9 +40,10 @@ class StepReport:
 
 @dataclass(frozen=True)
 class TrainingTime:
-    """`steps_s`: seconds in steps and their input, of `steps` steps; the first step, which traces, is apart."""
+    """Seconds in `steps` steps and their input: of the first step, which traces, and of all others together."""
 
     steps: int
+    batch_size: int
     first_step_s: float
     steps_s: float
 
@@ -50,6 +51,11 @@ class TrainingTime:
     def steps_per_s(self) -> float | None:
         """Steps per second after the first; `None` if there was only one."""
         return (self.steps - 1) / self.steps_s if self.steps > 1 else None
+
+    @property
+    def images_per_s(self) -> float | None:
+        """Images per second after the first step; `None` if there was only one."""
+        return None if self.steps_per_s is None else self.steps_per_s * self.batch_size
 
 
 AfterStep = Callable[[StepReport], None]
@@ -119,7 +125,7 @@ class _Meter:
         }
 
     def total(self) -> TrainingTime:
-        return TrainingTime(self._steps, self._first_step_s, self._steps_s)
+        return TrainingTime(self._steps, self._batch_size, self._first_step_s, self._steps_s)
 
     def _add_step(self, seconds: float) -> None:
         self._steps += 1

@@ -1,7 +1,7 @@
-"""Runs test modules of the OD API, each in a fresh fork of a process that has done the imports, and prints JSON.
+"""Runs test modules of the OD API, each in a fresh fork of a process that has done the imports.
 
-`python engine_suite.py JOBS MODULE...` prints, for each module, the outcome of each of its tests: "passed", "skipped" or the
-last line of its traceback; and under "seconds" what the module took.
+`python engine_suite.py JOBS MODULE...` prints one line of JSON as a module ends: its name, its seconds, and the outcome
+of each of its tests ("passed", "skipped" or the end of the traceback).
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ def main(jobs: int, modules: list[str]) -> None:
         importlib.import_module(f"object_detection.{name}")
     # A fork taken before TensorFlow's runtime has started gives each module a fresh one.
     with multiprocessing.get_context("fork").Pool(jobs, maxtasksperchild=1) as pool:
-        outcomes = dict(pool.imap_unordered(run_module, modules, chunksize=1))
-    print(json.dumps({name: outcomes[name] for name in modules}, indent=1))
+        for report in pool.imap_unordered(run_module, modules, chunksize=1):
+            print(json.dumps(report), flush=True)
 
 
-def run_module(name: str) -> tuple[str, dict[str, object]]:
+def run_module(name: str) -> dict[str, object]:
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, quiet(Path(folder) / "output.txt"):
         os.environ["TEST_TMPDIR"] = folder
         os.chdir(folder)
         sys.argv = [name]
         tests = run_tests(name)
-    return name, {"tests": tests, "seconds": round(time.monotonic() - start, 1)}
+    return {"module": name, "seconds": round(time.monotonic() - start, 1), "tests": tests}
 
 
 def run_tests(name: str) -> dict[str, str]:

@@ -18,10 +18,15 @@ def test_written_text_is_utf8_with_plain_line_ends(tmp_path: Path) -> None:
 def test_a_failure_while_writing_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "kept.json"
     write_whole(path, "old")
-    with pytest.raises(RuntimeError, match="planted"), whole_file(path) as temporary:
+    with pytest.raises(RuntimeError, match="planted"):
+        write_half(path)
+    assert [(found.name, found.read_text()) for found in tmp_path.iterdir()] == [("kept.json", "old")]
+
+
+def write_half(path: Path) -> None:
+    with whole_file(path) as temporary:
         temporary.write_text("half of the n")
         raise RuntimeError("planted")
-    assert [(found.name, found.read_text()) for found in tmp_path.iterdir()] == [("kept.json", "old")]
 
 
 def test_the_old_file_is_there_until_the_new_one_is_complete(tmp_path: Path) -> None:

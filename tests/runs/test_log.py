@@ -88,7 +88,7 @@ def test_closed_standard_streams_cost_neither_the_run_nor_the_log(tmp_path: Path
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
 def test_a_terminal_that_takes_no_more_is_noted_and_the_run_goes_on(tmp_path: Path) -> None:
-    with open("/dev/full", "wb") as full:
+    with Path("/dev/full").open("wb") as full:
         done = run_noise(tmp_path / "log.txt", "quiet", "pass", stdout=full)
     assert done.returncode == 0
     assert "the terminal is gone (No space left on device); the run goes on" in (tmp_path / "log.txt").read_text()
@@ -125,7 +125,8 @@ def test_facts_are_logged_with_their_time_and_only_within(tmp_path: Path) -> Non
 
 def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
     def opened() -> int:
-        return len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+        folder = Path("/proc/self/fd")
+        return len(list(folder.iterdir())) if folder.exists() else 0
 
     before = opened()
     with quiet_terminal(tmp_path / "log.txt", verbose=True):

@@ -18,12 +18,13 @@ COMPLETED = Summary(
     steps=1300,
     resumed_from=(100, 400),
     best=Best(step=1200, metric="AP", value=0.75),
-    metrics={key: 0.5 for key in METRIC_KEYS},
+    metrics=dict.fromkeys(METRIC_KEYS, 0.5),
     timings=Timings(import_s=9.0, total_s=280.5),
     throughput=Throughput(steps_per_s=5.5, images_per_s=88.0),
     peak_memory_mb=1800.0,
     error=None,
 )
+PARTS = ("import", "prepare", "build", "first_step", "train", "eval", "total")
 FAILED = Summary(
     status="failed",
     steps=0,
@@ -51,7 +52,7 @@ def test_the_keys_are_those_of_the_interface() -> None:
         "resumed_from": None,
         "best": ["metric", "step", "value"],
         "metrics": sorted(METRIC_KEYS),
-        "timings": sorted(f"{part}_s" for part in "import prepare build first_step train eval total".split()),
+        "timings": sorted(f"{part}_s" for part in PARTS),
         "throughput": ["images_per_s", "steps_per_s"],
         "peak_memory_mb": None,
         "error": None,
@@ -59,7 +60,7 @@ def test_the_keys_are_those_of_the_interface() -> None:
 
 
 def test_metrics_stand_in_one_order_whatever_order_they_came_in() -> None:
-    backwards = dataclasses.replace(COMPLETED, metrics={key: 0.5 for key in reversed(METRIC_KEYS)})
+    backwards = dataclasses.replace(COMPLETED, metrics=dict.fromkeys(reversed(METRIC_KEYS), 0.5))
     assert backwards.to_json() == COMPLETED.to_json()
 
 

@@ -1,0 +1,92 @@
+"""`odrun <command> ...`: finds the command and hands the rest of the line to Hydra; imports as little as it can."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+
+from odrun.errors import InputError, nearest
+
+COMMANDS = {
+    "train": "the main job: data to records, training with evaluation, metrics, export, pictures (-m sweeps)",
+    "predict": "detections of a trained run on images, as pictures and as COCO JSON",
+}
+_HELP = """\
+odrun runs object detection experiments on the TensorFlow 2 Object Detection API.
+
+usage: odrun COMMAND [group=option ...] [key=value ...]
+
+commands:
+{commands}
+
+  odrun COMMAND --help     what can be set
+  odrun train              train on the embedded digits: nothing to download, minutes on two CPU cores
+  odrun train dataset=voc dataset.path=DIR
+  odrun train --cfg job    the composed configuration, nothing run
+
+exit status: 0 done, 1 the run failed, 2 the input is wrong, 130 or 143 stopped by a signal after saving
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave the process with its exit status; `arguments` default to `sys.argv[1:]`."""
+    try:
+        status = run(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader, such as `head`, has seen enough; what is left in the buffer must not raise again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    except KeyboardInterrupt:
+        sys.stderr.write("odrun: interrupted\n")
+        status = 128 + signal.SIGINT
+    sys.exit(status)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and return its exit status."""
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        sys.stdout.write(help_text())
+        return 0 if arguments else InputError.exit_status
+    command, *rest = arguments
+    if command == "--version":
+        sys.stdout.write(f"odrun {metadata.version('odrun')}\n")
+        return 0
+    if command in ("-sc", "--shell-completion"):
+        return _complete(arguments)
+    if command not in COMMANDS:
+        error = InputError(
+            f"there is no command {command!r}", where=f"odrun {command}", remedy=nearest(command, COMMANDS)
+        )
+        sys.stderr.write(f"odrun: {error}\n")
+        return error.exit_status
+    from odrun.config import application
+
+    return application.run(command, rest)
+
+
+def help_text() -> str:
+    """What `odrun --help` prints."""
+    width = max(map(len, COMMANDS))
+    return _HELP.format(commands="\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()))
+
+
+def _complete(arguments: Sequence[str]) -> int:
+    """Answer a shell: the commands themselves, or, after a command, what Hydra knows of its overrides."""
+    from odrun.config import application
+
+    line = os.environ.get("COMP_LINE", "")
+    program, _, rest = line.lstrip().partition(" ")
+    command, blank, overrides = rest.lstrip().partition(" ")
+    if not any(argument.startswith("query=") for argument in arguments):
+        return application.run(next(iter(COMMANDS)), arguments)
+    if not blank:
+        sys.stdout.write(" ".join(name for name in COMMANDS if name.startswith(command)) + "\n")
+        return 0
+    if command not in COMMANDS:
+        return 0
+    os.environ["COMP_LINE"] = f"{program} {overrides}"
+    return application.run(command, arguments)

@@ -1,0 +1,1 @@
+"""What odrun does, one story for each command, told straight down."""

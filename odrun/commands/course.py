@@ -1,0 +1,80 @@
+"""The course of a run: what has been reached and how long it took, told by `summary.json` however the run ends."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+
+from odrun.errors import InterruptedRunError, OdrunError
+from odrun.runs.clock import peak_memory_mb, seconds_since_process_start
+from odrun.runs.directory import RunDirectory
+from odrun.runs.summary import Best, Status, Summary, Throughput, Timings
+
+_UNFORESEEN = "an unforeseen error; log.txt has the traceback"
+
+
+class Course:
+    """Within this context a run is under way; on leaving it, `summary.json` is written, whatever happened.
+
+    `KeyboardInterrupt` leaves it as `InterruptedRunError`.
+    """
+
+    def __init__(self, directory: RunDirectory) -> None:
+        self._directory = directory
+        self._seconds: dict[str, float] = {}
+        self.steps = 0
+        self.best: Best | None = None
+        self.metrics: Mapping[str, float] | None = None
+        self.throughput: Throughput | None = None
+        self.status: Status = "failed"
+
+    def __enter__(self) -> Course:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        interruption = None
+        if isinstance(error, KeyboardInterrupt):
+            interruption = InterruptedRunError("stopped before it was done", signal_number=signal.SIGINT)
+        if error is None:
+            self.status = "completed"
+        elif isinstance(interruption or error, InterruptedRunError):
+            self.status = "interrupted"
+        message = None
+        if self.status == "failed":
+            message = str(error) if isinstance(error, OdrunError) else _UNFORESEEN
+        self.summary(error=message).write(self._directory.summary)
+        if interruption is not None:
+            raise interruption from error
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Add the seconds that pass within to the timing of this name."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add_seconds(name, time.perf_counter() - started)
+
+    def add_seconds(self, name: str, seconds: float) -> None:
+        """Add seconds to the timing of this name, one of `Timings`' fields."""
+        self._seconds[name] = self._seconds.get(name, 0.0) + seconds
+
+    def summary(self, *, error: str | None) -> Summary:
+        """The run as it stands."""
+        timings = Timings(**{**self._seconds, "total_s": seconds_since_process_start()})
+        return Summary(
+            status=self.status,
+            steps=self.steps,
+            resumed_from=(),
+            best=self.best,
+            metrics=self.metrics,
+            timings=timings,
+            throughput=self.throughput,
+            peak_memory_mb=peak_memory_mb(),
+            error=error,
+        )

@@ -1,0 +1,200 @@
+"""A command line → one run of a command, or one run for each trial of a sweep, and the exit status.
+
+Hydra reads the arguments, composes the config and, for a sweep, makes the trials; every error is told in odrun's way:
+what, where and the remedy on standard error, no traceback, no empty run directory left behind.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, TextIO
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from odrun.config import composition, jobs, resolvers, schemas, sweep
+from odrun.config.arguments import asks_for_completion, overrides_first
+from odrun.config.location import conf_dir
+from odrun.errors import InputError, InterruptedRunError, OdrunError, RunFailedError
+from odrun.runs.directory import RunDirectory
+from odrun.settings import Job, TrainJob
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run that ended: `number` within its sweep (None for a single run), and the error that ended it, if any."""
+
+    number: int | None
+    directory: Path
+    overrides: tuple[str, ...]
+    error: OdrunError | None
+
+
+class Command(Protocol):
+    """What does the work of a job; errors it raises end this job only."""
+
+    def __call__(self, job: Job, *, directory: RunDirectory, overrides: tuple[str, ...], config_text: str) -> None:
+        """Do `job` in `directory`; `config_text` is the resolved YAML it was made from."""
+
+
+@dataclass
+class _Session:
+    """The runs of this process, in the order they ended."""
+
+    do: Command
+    trials: list[Trial] = field(default_factory=list)
+
+    def run(self, config: DictConfig) -> None:
+        """Run one job that Hydra composed; an error is kept rather than raised, so that a sweep goes on."""
+        facts = HydraConfig.get()
+        number = facts.job.num if facts.mode == RunMode.MULTIRUN else None
+        directory = RunDirectory(Path(facts.runtime.output_dir))
+        overrides = jobs.texts(facts.overrides.task)
+        if number is not None:
+            _say(f"trial {number}: {' '.join(overrides)}", sys.stdout)
+        error = self._attempt(config, directory, overrides)
+        _remove_empty(directory.path)
+        self.trials.append(Trial(number, directory.path, overrides, error))
+        if number is not None and error is not None:
+            _say(f"odrun: trial {number} failed: {error}", sys.stderr)
+        if isinstance(error, InterruptedRunError):
+            raise KeyboardInterrupt from error
+
+    def _attempt(self, config: DictConfig, directory: RunDirectory, overrides: tuple[str, ...]) -> OdrunError | None:
+        try:
+            job = jobs.settings(config)
+            self.do(job, directory=directory, overrides=overrides, config_text=jobs.config_text(config))
+        except InputError as error:
+            return jobs.with_argument(error, overrides)
+        except OdrunError as error:
+            return error
+        except OmegaConfBaseException as error:
+            return composition.explain(error, str(HydraConfig.get().job.config_name), overrides)
+        except Exception as error:  # noqa: BLE001 - the outermost border: a bug is kept in the log, ends this run only
+            return _logged(error, directory)
+        return None
+
+
+def run(command: str, arguments: Sequence[str], *, do: Command | None = None) -> int:
+    """Run `odrun <command> <arguments>` and return the exit status: 0, 1, 2 or 128 + a signal's number.
+
+    `do` does the work of each job; it is `do_job` unless a test or another program brings its own.
+    """
+    schemas.register()
+    resolvers.register()
+    session = _Session(do_job if do is None else do)
+    try:
+        sweep.check(command, arguments)
+        with _arguments_of(command, arguments):
+            hydra.main(config_path=str(conf_dir()), config_name=command, version_base=jobs.HYDRA_VERSION_BASE)(
+                session.run
+            )()
+    except OdrunError as error:
+        return _tell(error)
+    except composition.REFUSALS as error:
+        return _tell(composition.explain(error, command, arguments))
+    except ValueError as error:
+        if not composition.raised_by_hydra(error):
+            raise
+        return _tell(composition.explain(error, command, arguments))
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        return _tell(_unusable_path(error))
+    except KeyboardInterrupt:
+        stopped = [trial.error for trial in session.trials if isinstance(trial.error, InterruptedRunError)]
+        if stopped:
+            return _tell(stopped[-1])
+        raise
+    return _conclude(session.trials)
+
+
+def do_job(job: Job, *, directory: RunDirectory, overrides: tuple[str, ...], config_text: str) -> None:
+    """Do the job by its command, which is imported only now."""
+    if isinstance(job, TrainJob):
+        from odrun.commands.train import train
+
+        train(job, directory=directory, overrides=overrides, config_text=config_text)
+    else:
+        from odrun.commands.predict import predict
+
+        predict(job, directory=directory, overrides=overrides, config_text=config_text)
+
+
+def _logged(error: Exception, directory: RunDirectory) -> RunFailedError:
+    trace = "".join(traceback.format_exception(error))
+    what = f"an error in odrun itself stopped the run: {type(error).__name__}: {error}"
+    if not directory.log.is_file():
+        _say(trace, sys.stderr)
+        return RunFailedError(what)
+    with directory.log.open("a", encoding="utf-8") as log:
+        log.write(trace)
+    return RunFailedError(what, where=f"{directory.log} has the traceback")
+
+
+def _unusable_path(error: OSError) -> InputError:
+    """A path that Hydra could not use: a configuration file to read, else the directory to make for the run."""
+    reason = (error.strerror or str(error)).lower()
+    path = str(error.filename)
+    if path.endswith(".yaml"):
+        return InputError(f"the configuration file cannot be read: {reason}", where=path)
+    return InputError(f"the run directory cannot be made: {reason}", where=path, remedy="paths.outputs=DIR")
+
+
+def _conclude(trials: Sequence[Trial]) -> int:
+    failed = [trial for trial in trials if trial.error is not None]
+    if not failed:
+        return 0
+    if failed[0].number is None and failed[0].error is not None:
+        return _tell(failed[0].error)
+    _say(f"odrun: {len(failed)} of {len(trials)} trials failed", sys.stderr)
+    for trial in failed:
+        _say(f"  {trial.number} {' '.join(trial.overrides)}: {trial.error and trial.error.what}", sys.stderr)
+        _say(f"    {trial.directory}", sys.stderr)
+    only_input = len(failed) == len(trials) and all(isinstance(trial.error, InputError) for trial in failed)
+    return InputError.exit_status if only_input else RunFailedError.exit_status
+
+
+def _tell(error: OdrunError) -> int:
+    _say(f"odrun: {error}", sys.stderr)
+    return error.exit_status
+
+
+def _say(line: str, stream: TextIO) -> None:
+    stream.write(f"{line}\n")
+    stream.flush()
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove `folder`, and the folder of its command above it, as far as they are empty."""
+    for path in (folder, folder.parent):
+        if not path.is_dir() or any(path.iterdir()):
+            return
+        path.rmdir()
+
+
+@contextmanager
+def _arguments_of(command: str, arguments: Sequence[str]) -> Iterator[None]:
+    """Within it, `hydra.main` reads `arguments` and lets its exceptions through instead of printing them itself."""
+    before, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    # A shell completes the program, whose first word it looks at, not the command.
+    program = "odrun" if asks_for_completion(arguments) else f"odrun {command}"
+    sys.argv = [program, *overrides_first(arguments)]
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        sys.argv = before
+        if full_error is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = full_error

@@ -1,0 +1,111 @@
+"""A composed config → the settings of a job, checked as far as that goes without TensorFlow and without the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import is_dataclass
+from typing import Any, get_type_hints
+
+from hydra import compose, initialize_config_dir
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
+
+from odrun.config import composition, resolvers, schemas
+from odrun.config.arguments import touches
+from odrun.config.location import conf_dir
+from odrun.errors import InputError, nearest
+from odrun.pipeline.build import build
+from odrun.settings import Job, PredictJob, TrainJob
+
+HYDRA_VERSION_BASE = "1.3"
+
+
+def composed(command: str, overrides: Sequence[str] = ()) -> Job:
+    """The job of `command` as `overrides` make it, without a command line; for tests, scripts and notebooks.
+
+    Raises:
+        InputError: a value is out of its limits.
+        hydra.errors.HydraException: the overrides do not compose.
+    """
+    schemas.register()
+    resolvers.register()
+    with initialize_config_dir(str(conf_dir()), version_base=HYDRA_VERSION_BASE):
+        return settings(compose(command, overrides=list(overrides)))
+
+
+def settings(config: DictConfig) -> Job:
+    """The dataclasses that `config` holds, each value within its limits and the pipeline node buildable.
+
+    Raises:
+        InputError: a value is missing, unknown, out of its limits or does not fit the OD API.
+        omegaconf.errors.OmegaConfBaseException: an interpolation leads nowhere.
+    """
+    _refuse_gaps(config)
+    _refuse_additions(config)
+    job = OmegaConf.to_object(config)
+    if not isinstance(job, (TrainJob, PredictJob)):
+        raise InputError(
+            "the configuration has not the shape of an odrun command",
+            where="--config-name",
+            remedy="begin its defaults list with /schema/train@_here_ or with train",
+        )
+    if isinstance(job, TrainJob):
+        build(job.pipeline, job.augmentation)
+    return job
+
+
+def config_text(config: DictConfig) -> str:
+    """The composed config as YAML with every interpolation resolved."""
+    return OmegaConf.to_yaml(config, resolve=True)
+
+
+def texts(overrides: ListConfig | list[str]) -> tuple[str, ...]:
+    """The overrides that Hydra recorded, as typed: an interpolation in one belongs to the config, not to this list."""
+    typed = OmegaConf.to_container(overrides, resolve=False)
+    assert isinstance(typed, list)
+    return tuple(map(str, typed))
+
+
+def with_argument(error: InputError, overrides: Sequence[str]) -> InputError:
+    """The same error, its `where` naming the command-line arguments that set the key it lies in or a key above."""
+    if error.where is None:
+        return error
+    keys = error.where.split(", ")
+    blamed = [text for text in overrides if any(touches(text, key) for key in keys)]
+    if not blamed:
+        return error
+    where = f"{error.where} (command line: {' '.join(blamed)})"
+    return InputError(error.what, where=where, remedy=error.remedy)
+
+
+def _refuse_additions(config: DictConfig) -> None:
+    """Hydra lets `+key=value` add what the dataclasses do not have; `to_object` would carry it along unread."""
+    kind = OmegaConf.get_type(config)
+    values = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(values, dict)
+    for key, valid in _additions(values, kind, ""):
+        raise InputError(f"there is no {key}", where=key, remedy=nearest(key.rpartition(".")[2], valid))
+
+
+def _refuse_gaps(config: DictConfig) -> None:
+    missing = sorted(_gaps(OmegaConf.to_container(config, resolve=False), ""))
+    if missing:
+        raise composition.not_given(missing)
+
+
+def _gaps(values: object, path: str) -> Iterator[str]:
+    if values == MISSING:
+        yield path
+    elif isinstance(values, dict):
+        for name, value in values.items():
+            yield from _gaps(value, f"{path}.{name}" if path else str(name))
+
+
+def _additions(values: Mapping[Any, object], kind: type | None, path: str) -> Iterator[tuple[str, list[str]]]:
+    if kind is None or not is_dataclass(kind):
+        return
+    shapes = get_type_hints(kind)
+    for name, value in values.items():
+        if name not in shapes:
+            yield f"{path}{name}", list(shapes)
+        elif isinstance(value, dict):
+            yield from _additions(value, shapes[name], f"{path}{name}.")

@@ -1,0 +1,75 @@
+"""A sweep's trials, all composed and checked before the first one starts and before its directory is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hydra import initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from odrun.config import composition, jobs
+from odrun.config.arguments import added_folders, asks_for_multirun, config_name, may_sweep, overrides_in
+from odrun.config.location import conf_dir
+from odrun.errors import InputError
+
+_BASIC = f"{BasicSweeper.__module__}.{BasicSweeper.__name__}"
+
+
+def check(command: str, arguments: Sequence[str]) -> None:
+    """Refuse a sweep one of whose trials cannot run; a single run and other sweepers' sweeps are left to Hydra.
+
+    Raises:
+        InputError: trials cannot run; each is named with its fault.
+        hydra.errors.HydraException, omegaconf.errors.OmegaConfBaseException: the sweep itself does not compose.
+    """
+    if not may_sweep(arguments):
+        return
+    with initialize_config_dir(str(conf_dir()), version_base=jobs.HYDRA_VERSION_BASE):
+        loader = GlobalHydra.instance().config_loader()
+        searched = [f'hydra.searchpath=["file://{folder}"]' for folder in added_folders(arguments)]
+        master = loader.load_configuration(
+            config_name(arguments) or command, [*overrides_in(arguments), *searched], run_mode=RunMode.MULTIRUN
+        )
+        multirun = asks_for_multirun(arguments) or master.hydra.mode == RunMode.MULTIRUN
+        if not multirun or master.hydra.sweeper["_target_"] != _BASIC:
+            return
+        trials = _trials(master)
+        faults = [
+            (number, overrides, error)
+            for number, overrides in enumerate(trials)
+            if (error := _fault(master, overrides, command)) is not None
+        ]
+    if faults:
+        told = "\n".join(f"trial {number}: {' '.join(overrides)}\n{error}" for number, overrides, error in faults)
+        what = f"{len(faults)} of the sweep's {len(trials)} trials cannot run, so none was started\n{told}"
+        raise InputError(what)
+
+
+def _fault(master: DictConfig, overrides: list[str], command: str) -> InputError | None:
+    loader = GlobalHydra.instance().config_loader()
+    try:
+        jobs.settings(_without_hydra(loader.load_sweep_config(master, overrides)))
+    except InputError as error:
+        return jobs.with_argument(error, overrides)
+    except composition.REFUSALS as error:
+        return composition.explain(error, command, overrides)
+    return None
+
+
+def _trials(master: DictConfig) -> list[list[str]]:
+    """The overrides of each trial, in the order in which Hydra's basic sweeper runs them."""
+    params = OmegaConf.to_container(master.hydra.sweeper.params or OmegaConf.create({}))
+    assert isinstance(params, dict)
+    lines = [*(f"{key!s}={value}" for key, value in params.items()), *jobs.texts(master.hydra.overrides.task)]
+    overrides = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader()).parse_overrides(lines)
+    return [trial for batch in BasicSweeper.split_arguments(overrides, None) for trial in batch]
+
+
+def _without_hydra(config: DictConfig) -> DictConfig:
+    with read_write(config), open_dict(config):
+        del config["hydra"]
+    return config

@@ -1,0 +1,70 @@
+"""Folders of the cache: made by one writer while others wait, and seen whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+
+@contextmanager
+def one_writer(folder: Path, *, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock on making `folder`; if another process holds it, call `waiting` once and wait.
+
+    The lock is a file beside the folder that the system unlocks when its holder ends, however it ends.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f".{folder.name}.lock").open("w") as stream:
+        if not _locked(stream.fileno(), wait=False):
+            waiting()
+            _locked(stream.fileno(), wait=True)
+        yield
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty temporary folder beside `folder`; on success it takes that place, on any failure it is removed.
+
+    To be called by the holder of `one_writer(folder)`: it clears away what a killed writer left.
+    """
+    temporary = folder.parent / f".{folder.name}.part"
+    _remove(temporary)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        _remove(folder)
+        temporary.rename(folder)
+    finally:
+        _remove(temporary)
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+if sys.platform == "win32":
+
+    def _locked(descriptor: int, *, wait: bool) -> bool:
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+        except OSError:
+            # LK_LOCK gives up after ten tries, one a second.
+            return _locked(descriptor, wait=True) if wait else False
+        return True
+
+else:
+
+    def _locked(descriptor: int, *, wait: bool) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

@@ -1,0 +1,113 @@
+"""Prepared records: their folder's fingerprint, its manifest.json, and what later stages are told of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from odrun.annotations.files import FileContent
+from odrun.annotations.model import SPLITS, TRAIN, VALIDATION
+
+WRITER_VERSION = 1
+MANIFEST_NAME = "manifest.json"
+LABEL_MAP_NAME = "label_map.pbtxt"
+
+
+@dataclass(frozen=True)
+class PartCounts:
+    """How many images and boxes one part of the data set has."""
+
+    images: int
+    boxes: int
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """Records ready to train on.
+
+    `train_records` and `validation_records` are glob patterns for the OD API's `input_path`; `classes` stand in the
+    order of their label ids, from 1; `counts` has the keys of `SPLITS`; `problems` says how often each fault was mended
+    or warned of.
+    """
+
+    folder: Path
+    fingerprint: str
+    train_records: str
+    validation_records: str
+    label_map: Path
+    classes: tuple[str, ...]
+    counts: Mapping[str, PartCounts]
+    problems: Mapping[str, int]
+
+
+def fingerprint_of(contents: Mapping[str, FileContent], options: Mapping[str, object]) -> str:
+    """The hexadecimal SHA-256 over names and digests of all files, the options and the version of this writer."""
+    digest = hashlib.sha256()
+    digest.update(json.dumps([WRITER_VERSION, options], sort_keys=True).encode())
+    for name, content in sorted(contents.items()):
+        digest.update(b"\0" + name.encode("utf-8", "surrogateescape") + b"\0" + content.sha256.encode())
+    return digest.hexdigest()
+
+
+def manifest_text(
+    fingerprint: str,
+    classes: tuple[str, ...],
+    counts: Mapping[str, PartCounts],
+    shards: Mapping[str, list[Path]],
+    problems: Mapping[str, int],
+) -> str:
+    """The text of manifest.json; `shards` are the files of each part, already written."""
+    return (
+        json.dumps(
+            {
+                "writer_version": WRITER_VERSION,
+                "fingerprint": fingerprint,
+                "classes": list(classes),
+                "parts": {
+                    part: {
+                        "images": counts[part].images,
+                        "boxes": counts[part].boxes,
+                        "shards": {path.name: path.stat().st_size for path in shards[part]},
+                    }
+                    for part in SPLITS
+                },
+                "problems": dict(problems),
+            },
+            indent=2,
+            ensure_ascii=False,
+        )
+        + "\n"
+    )
+
+
+def load(folder: Path) -> PreparedData | None:
+    """What lies prepared in `folder`; None if it is not there, not whole, or of another writer's version."""
+    try:
+        manifest = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
+        if manifest["writer_version"] != WRITER_VERSION or not (folder / LABEL_MAP_NAME).is_file():
+            return None
+        parts = manifest["parts"]
+        sizes = {name: size for part in SPLITS for name, size in parts[part]["shards"].items()}
+        if any((folder / name).stat().st_size != size for name, size in sizes.items()):
+            return None
+        return PreparedData(
+            folder=folder,
+            fingerprint=manifest["fingerprint"],
+            train_records=_pattern(folder, TRAIN, len(parts[TRAIN]["shards"])),
+            validation_records=_pattern(folder, VALIDATION, len(parts[VALIDATION]["shards"])),
+            label_map=folder / LABEL_MAP_NAME,
+            classes=tuple(manifest["classes"]),
+            counts={part: PartCounts(parts[part]["images"], parts[part]["boxes"]) for part in SPLITS},
+            problems=dict(manifest["problems"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _pattern(folder: Path, part: str, shards: int) -> str:
+    """A glob that matches the shards of a part; signs of the folder's own path that mean something are escaped."""
+    escaped = "".join(f"\\{sign}" if sign in "*?[]\\" else sign for sign in str(folder))
+    return f"{escaped}/{part}-?????-of-{shards:05d}.tfrecord"

@@ -1,0 +1,187 @@
+"""What a run shows on the terminal: a line per fact, a progress bar per loop, a closing table.
+
+On a terminal with colours the bars move; elsewhere (a file, a pipe, `NO_COLOR`, `TERM=dumb`) they become plain lines,
+one each 10 % or 30 seconds. Paths are never cut, so that they can be copied.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import TextIO
+
+from rich.console import Console, ConsoleDimensions
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID
+from rich.table import Column
+from rich.text import Text
+
+from odrun.report.closing import Closing
+from odrun.report.pace import Pace, duration
+
+LOSS = "train/loss/total"
+LEARNING_RATE = "train/learning_rate"
+IMAGES_PER_S = "train/images_per_s"
+
+_PLAIN_SHARE = 0.1
+_PLAIN_INTERVAL_S = 30.0
+_STAGE_WIDTH = 10
+
+
+class Terminal:
+    """Writes to `stream`; `clock` gives seconds and is there for tests."""
+
+    def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = _StreamConsole(
+            file=stream, force_terminal=stream.isatty(), force_jupyter=False, highlight=False, markup=False, emoji=False
+        )
+        self._clock = clock
+
+    @property
+    def moves(self) -> bool:
+        """Whether progress is shown by a moving bar."""
+        console = self._console
+        return (
+            console.is_terminal and not console.is_dumb_terminal and not console.no_color and bool(console.color_system)
+        )
+
+    def stage(self, name: str, fact: str) -> None:
+        """One line on a stage of the run: its name, then what there is to say."""
+        self._print(Text.assemble((f"{name:<{_STAGE_WIDTH}} ", "bold cyan"), fact))
+
+    def fact(self, text: str) -> None:
+        """One line that belongs to the stage before it."""
+        self._print(Text(" " * (_STAGE_WIDTH + 1) + text))
+
+    def warning(self, text: str) -> None:
+        """One line that should be read."""
+        self._print(Text.assemble((f"{'warning':<{_STAGE_WIDTH}} ", "bold yellow"), text))
+
+    @contextmanager
+    def training(self, steps: int, *, first_step: int = 1) -> Iterator[Callable[[int, Mapping[str, float]], None]]:
+        """Show the progress of training; yields what to call after each step, with its number and logged metrics.
+
+        Loss, learning rate and images/s are taken from the metrics under `LOSS`, `LEARNING_RATE` and `IMAGES_PER_S`
+        where they are in it, and stay as they are at other steps. `first_step` is above 1 after a resume.
+        """
+        values: dict[str, float] = {}
+        with self._bar("training", total=steps, done=first_step - 1, unit="step") as show:
+
+            def after_step(step: int, metrics: Mapping[str, float]) -> None:
+                values.update(metrics)
+                show(step, _training_facts(values))
+
+            yield after_step
+
+    @contextmanager
+    def progress(self, name: str, *, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+        """Show the progress of a loop over `total` things; yields what to call with the number done so far."""
+        with self._bar(name, total=total, done=0, unit=unit) as show:
+            yield lambda done: show(done, "")
+
+    @contextmanager
+    def counting(self, name: str, *, unit: str) -> Iterator[Callable[[int, int], None]]:
+        """Like `progress`, for a loop whose length is known once it runs; yields what to call with (done, total)."""
+        with ExitStack() as bar:
+            shows: list[Callable[[int, str], None]] = []
+
+            def count(done: int, total: int) -> None:
+                if not shows:
+                    shows.append(bar.enter_context(self._bar(name, total=total, done=0, unit=unit)))
+                shows[0](done, "")
+
+            yield count
+
+    def closing(self, closing: Closing) -> None:
+        """Print the closing table."""
+        self._print(Text())
+        for line in closing.lines():
+            self._print(Text(line.text, style="bold" if line.is_heading else ""))
+
+    def _print(self, text: Text) -> None:
+        self._console.print(text, soft_wrap=True)
+
+    @contextmanager
+    def _bar(self, name: str, *, total: int, done: int, unit: str) -> Iterator[Callable[[int, str], None]]:
+        pace = Pace(total, done, clock=self._clock)
+        if self.moves:
+            with self._moving_bar(name, pace, unit) as show:
+                yield show
+        else:
+            yield self._plain_lines(name, pace, unit)
+
+    @contextmanager
+    def _moving_bar(self, name: str, pace: Pace, unit: str) -> Iterator[Callable[[int, str], None]]:
+        progress = Progress(
+            _Description(table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=None),
+            _Facts(table_column=Column(no_wrap=True)),
+            console=self._console,
+            refresh_per_second=4,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            transient=True,
+            expand=True,
+        )
+        with progress:
+            task: TaskID = progress.add_task(f"{name:<{_STAGE_WIDTH}}", total=pace.total, completed=pace.done, facts="")
+
+            def show(done: int, facts: str) -> None:
+                pace.reach(done)
+                progress.update(task, completed=done, facts=_joined(f"{unit} {done}/{pace.total}", facts, pace.left()))
+
+            yield show
+        if pace.done:
+            self.stage(name, f"{pace.done} of {pace.total} {unit}s in {duration(pace.elapsed())}")
+
+    def _plain_lines(self, name: str, pace: Pace, unit: str) -> Callable[[int, str], None]:
+        shown_share, shown_at = pace.share, self._clock()
+
+        def show(done: int, facts: str) -> None:
+            nonlocal shown_share, shown_at
+            is_first = pace.reach(done)
+            further = pace.share - shown_share >= _PLAIN_SHARE - 1e-9
+            late = self._clock() - shown_at >= _PLAIN_INTERVAL_S
+            if is_first or further or late or done == pace.total:
+                shown_share, shown_at = pace.share, self._clock()
+                self.stage(name, _joined(f"{unit} {done}/{pace.total}", facts, pace.left()))
+
+        return show
+
+
+class _StreamConsole(Console):
+    """A console as wide as its stream's terminal; rich asks descriptors 0 to 2, which may be elsewhere."""
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        try:
+            columns, lines = os.get_terminal_size(self.file.fileno())
+        except (OSError, ValueError):
+            return super().size
+        return ConsoleDimensions(columns or 80, lines or 25)
+
+    @size.setter
+    def size(self, new_size: tuple[int, int]) -> None:
+        self._width, self._height = new_size
+
+
+class _Description(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(task.description, style="bold cyan")
+
+
+class _Facts(ProgressColumn):
+    """The text beside the bar; it takes the room it needs, the bar what is left."""
+
+    def render(self, task: Task) -> Text:
+        return Text(task.fields["facts"])
+
+
+def _training_facts(values: Mapping[str, float]) -> str:
+    formats = {LOSS: "loss {:.3g}", LEARNING_RATE: "lr {:.2g}", IMAGES_PER_S: "{:.0f} images/s"}
+    return "  ".join(form.format(values[key]) for key, form in formats.items() if key in values)
+
+
+def _joined(*parts: str) -> str:
+    return "  ".join(part for part in parts if part)

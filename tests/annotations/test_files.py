@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from odrun.annotations.files import FileContent, ListedFile, list_files, read_contents
+from odrun.annotations.problems import ProblemLog
+
+SUFFIXES = frozenset((".xml", ".jpg"))
+
+
+def made(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(name.encode("utf-8", "surrogateescape"))
+
+
+def names_in(root: Path) -> list[str]:
+    return [file.name for file in list_files(root, SUFFIXES, ProblemLog())]
+
+
+def test_the_listing_is_recursive_sorted_and_takes_known_endings_in_any_case(tmp_path):
+    made(tmp_path, "b/c.XML", "a.jpg", "b.xml", "b/notes.md", "b/d e%ä.Jpg")
+    assert names_in(tmp_path) == ["a.jpg", "b.xml", "b/c.XML", "b/d e%ä.Jpg"]
+
+
+def test_hidden_files_and_folders_are_passed_over(tmp_path):
+    made(tmp_path, ".idea/workspace.xml", "a/.hidden.jpg", "a/b.jpg", "a/._b.jpg")
+    assert names_in(tmp_path) == ["a/b.jpg"]
+
+
+def test_a_loop_of_links_is_walked_once(tmp_path):
+    made(tmp_path, "a/b.jpg")
+    (tmp_path / "a" / "loop").symlink_to(tmp_path, target_is_directory=True)
+    assert names_in(tmp_path) == ["a/b.jpg"]
+
+
+def test_a_file_name_that_is_not_utf_8_is_listed(tmp_path):
+    name = os.fsdecode(b"\xff.jpg")
+    made(tmp_path, name)
+    assert names_in(tmp_path) == [name]
+
+
+def test_a_listed_file_knows_its_ending():
+    assert ListedFile("a.JPG", Path("a.JPG")).is_image
+    assert not ListedFile("a.xml", Path("a.xml")).is_image
+
+
+def test_contents_are_digests_and_sizes(tmp_path):
+    made(tmp_path, "a.jpg")
+    log = ProblemLog()
+    contents = read_contents(list_files(tmp_path, SUFFIXES, log), log, workers=2)
+    assert contents == {"a.jpg": FileContent(hashlib.sha256(b"a.jpg").hexdigest(), 5)}
+    assert log.problems == []
+
+
+def test_a_broken_link_is_a_problem_with_its_name(tmp_path):
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere")
+    log = ProblemLog()
+    assert read_contents(list_files(tmp_path, SUFFIXES, log), log, workers=1) == {}
+    assert [(problem.fault, problem.file) for problem in log.problems] == [("unreadable_file", tmp_path / "gone.jpg")]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may read everything")
+def test_a_folder_without_permission_is_a_problem_with_its_name(tmp_path):
+    made(tmp_path, "closed/a.jpg")
+    (tmp_path / "closed").chmod(0)
+    log = ProblemLog()
+    list_files(tmp_path, SUFFIXES, log)
+    (tmp_path / "closed").chmod(0o700)
+    assert [(problem.fault, problem.file) for problem in log.problems] == [("unreadable_file", tmp_path / "closed")]

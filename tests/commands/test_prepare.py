@@ -1,0 +1,305 @@
+from __future__ import annotations
+
+import errno
+import io
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from odrun.annotations import digits
+from odrun.annotations.problems import FAULTS
+from odrun.commands import prepare as prepare_module
+from odrun.commands.prepare import prepare
+from odrun.errors import InputError
+from odrun.records import writer
+from odrun.records.manifest import PartCounts, PreparedData
+from odrun.records.shards import read_shard
+from odrun.settings import DatasetSettings
+
+
+class Told:
+    """What a command reported, and how far it said it was."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.steps: list[tuple[int, int]] = []
+
+    def step(self, done: int, total: int) -> None:
+        self.steps.append((done, total))
+
+
+def dataset(folder: Path | None, **changes) -> DatasetSettings:
+    values = {"name": "pets", "format": "voc", "path": None if folder is None else str(folder), "classes": None}
+    return DatasetSettings(**(values | {"validation_share": 0.3, "split_seed": 0} | changes))
+
+
+def prepared(settings: DatasetSettings, cache: Path, told: Told | None = None) -> PreparedData:
+    told = told or Told()
+    return prepare(settings, cache, report=told.lines.append, progress=told.step)
+
+
+def jpeg(seed: int) -> bytes:
+    coarse = np.random.default_rng(seed).integers(0, 255, (6, 8, 3), dtype=np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(coarse).resize((40, 30), Image.Resampling.BICUBIC).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+def xml(image: str, *corners: tuple[float, float, float, float], name: str = "cat") -> str:
+    boxes = "".join(
+        f"\n<object><name>{name}</name><bndbox><xmin>{a}</xmin><ymin>{b}</ymin><xmax>{c}</xmax><ymax>{d}</ymax></bndbox></object>"
+        for a, b, c, d in corners
+    )
+    size = "<size><width>40</width><height>30</height></size>"
+    return f"<annotation><filename>{image}</filename>{size}{boxes}\n</annotation>"
+
+
+@pytest.fixture
+def pets(tmp_path: Path) -> Path:
+    folder = tmp_path / "pets folder"
+    folder.mkdir()
+    for number in range(10):
+        add(
+            folder, f"{number}", jpeg(number), xml(f"{number}.jpg", (1, 2, 30, 20), name="cat" if number % 2 else "dog")
+        )
+    return folder
+
+
+def add(folder: Path, stem: str, image: bytes | None, annotation: str) -> None:
+    (folder / f"{stem}.xml").write_text(annotation)
+    if image is not None:
+        (folder / f"{stem}.jpg").write_bytes(image)
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix != ".lock")
+
+
+def refusal(settings: DatasetSettings, cache: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        prepared(settings, cache)
+    assert caught.value.exit_status == 2
+    assert caught.value.remedy
+    assert not cache.is_dir() or files_in(cache) in ([], ["records"])
+    return str(caught.value)
+
+
+def test_a_folder_of_pascal_voc_becomes_records(pets, tmp_path):
+    told = Told()
+    found = prepared(dataset(pets), tmp_path / "cache", told)
+    assert (found.classes, found.problems) == (("cat", "dog"), {})
+    assert sum(part.images for part in found.counts.values()) == 10
+    assert files_in(found.folder) == [
+        "label_map.pbtxt",
+        "manifest.json",
+        "train-00000-of-00001.tfrecord",
+        "validation-00000-of-00001.tfrecord",
+    ]
+    assert found.folder == tmp_path / "cache" / "records" / f"pets-{found.fingerprint[:16]}"
+    payloads = [payload for path in sorted(found.folder.glob("*.tfrecord")) for payload in read_shard(path)]
+    assert sum(jpeg(number) in payload for number in range(10) for payload in payloads) == 10
+    assert told.steps[-1] == (10, 10)
+    assert told.lines == [
+        f"{found.counts['train'].images} train images with {found.counts['train'].boxes} boxes, "
+        f"{found.counts['validation'].images} validation images with {found.counts['validation'].boxes} boxes, "
+        f"2 classes; records written to {found.folder}"
+    ]
+
+
+def test_a_second_run_finds_the_records_and_decodes_nothing(pets, tmp_path, monkeypatch):
+    first = prepared(dataset(pets), tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in first.folder.iterdir()}
+    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("an image was opened"))
+    told = Told()
+    assert prepared(dataset(pets), tmp_path, told) == first
+    assert told.lines[0].endswith(f"records found in {first.folder}")
+    assert {path: path.stat().st_mtime_ns for path in first.folder.iterdir()} == before
+
+
+def test_the_same_data_give_the_same_bytes_wherever_they_lie(pets, tmp_path):
+    shutil.copytree(pets, tmp_path / "copy")
+    one, other = prepared(dataset(pets), tmp_path / "a"), prepared(dataset(tmp_path / "copy"), tmp_path / "b")
+    assert {path.name: path.read_bytes() for path in one.folder.iterdir()} == {
+        path.name: path.read_bytes() for path in other.folder.iterdir()
+    }
+
+
+def test_changed_data_or_options_give_other_records(pets, tmp_path):
+    options = ({}, {"split_seed": 1}, {"validation_share": 0.4}, {"classes": ["dog", "cat"]})
+    fingerprints = [prepared(dataset(pets, **changes), tmp_path).fingerprint for changes in options]
+    add(pets, "3", jpeg(3), xml("3.jpg", (1, 2, 30, 21)))
+    fingerprints.append(prepared(dataset(pets), tmp_path).fingerprint)
+    assert len(set(fingerprints)) == 5
+
+
+def test_the_order_of_dataset_classes_is_the_order_of_the_ids(pets, tmp_path):
+    found = prepared(dataset(pets, classes=["dog", "cat"]), tmp_path)
+    assert found.label_map.read_text() == 'item {\n  id: 1\n  name: "dog"\n}\nitem {\n  id: 2\n  name: "cat"\n}\n'
+
+
+def test_damaged_records_are_written_again(pets, tmp_path):
+    first = prepared(dataset(pets), tmp_path)
+    shard = first.folder / "train-00000-of-00001.tfrecord"
+    content = shard.read_bytes()
+    shard.write_bytes(content[:100])
+    assert prepared(dataset(pets), tmp_path) == first
+    assert shard.read_bytes() == content
+
+
+def test_what_was_mended_or_odd_is_counted_and_told_also_from_the_cache(pets, tmp_path):
+    add(pets, "clipped", jpeg(20), xml("clipped.jpg", (1, 2, 42, 31)))
+    add(pets, "copy", jpeg(3), xml("copy.jpg", (1, 2, 30, 20)))
+    add(pets, "empty", jpeg(21), xml("empty.jpg"))
+    told, again = Told(), Told()
+    found = prepared(dataset(pets), tmp_path, told)
+    assert found.problems == {"clipped_box": 1, "image_without_boxes": 1, "near_duplicate": 1}
+    meaning = FAULTS["clipped_box"].meaning
+    assert told.lines[1].startswith(
+        f"1 clipped_box ({meaning}), first: {pets / 'clipped.xml'}:2: the box (1, 2, 42, 31)"
+    )
+    assert "has the same bytes as" in told.lines[3]
+    prepared(dataset(pets), tmp_path, again)
+    assert again.lines[1] == f"1 clipped_box ({meaning})"
+
+
+BAD_ANNOTATIONS = {
+    "malformed_annotation": xml("bad.jpg", (1, 2, 30, 20))[:-4],
+    "doctype": "<!DOCTYPE annotation>" + xml("bad.jpg"),
+    "unknown_class": xml("bad.jpg", (1, 2, 30, 20), name="dgo"),
+    "empty_class": xml("bad.jpg", (1, 2, 30, 20), name=""),
+    "inverted_box": xml("bad.jpg", (30, 2, 1, 20)),
+    "empty_box": xml("bad.jpg", (1, 2, 1, 20)),
+    "outside_box": xml("bad.jpg", (1, 2, 50, 20)),
+    "bad_number": xml("bad.jpg", (float("nan"), 2, 30, 20)),
+    "size_mismatch": xml("bad.jpg", (1, 2, 30, 20)).replace("<width>40", "<width>41"),
+}
+
+
+@pytest.mark.parametrize("fault", BAD_ANNOTATIONS)
+def test_a_bad_annotation_is_refused_by_file_and_fault(pets, tmp_path, fault):
+    add(pets, "bad", jpeg(30), BAD_ANNOTATIONS[fault])
+    message = refusal(dataset(pets, classes=["cat", "dog"]), tmp_path / "cache")
+    assert f"1 {fault}  {FAULTS[fault].meaning}" in message
+    assert f"  {pets / 'bad.xml'}" in message
+    assert FAULTS[fault].remedy in message
+
+
+def test_a_missing_and_a_broken_image_are_refused_by_file(pets, tmp_path):
+    add(pets, "gone", None, xml("gone.jpg"))
+    add(pets, "broken", jpeg(3)[:300], xml("broken.jpg"))
+    message = refusal(dataset(pets), tmp_path / "cache")
+    assert f"{pets / 'gone.xml'}:1: names the image 'gone.jpg', which is not there" in message
+    assert f"{pets / 'broken.jpg'}: does not decode" in message
+
+
+def test_all_faults_are_told_at_once_and_counted(pets, tmp_path):
+    for number in range(30):
+        add(pets, f"bad{number}", jpeg(30 + number), xml(f"bad{number}.jpg", (30, 2, 1, 20), (5, 5, 5, 9)))
+    add(pets, "last", jpeg(99), "<annotation>")
+    message = refusal(dataset(pets), tmp_path / "cache")
+    assert "The data set has 61 faults" in message
+    assert "30 inverted_box" in message
+    assert f"{pets / 'last.xml'}:1: is not well-formed XML" in message
+    assert "and 41 more" in message
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"format": "vco"}, "did you mean voc"),
+        ({"path": None}, "dataset.path=DIR"),
+        ({"format": "digits", "path": "/my/images"}, "dataset=voc dataset.path=DIR"),
+        ({"path": "/no/such/folder"}, "/no/such/folder"),
+        ({"path": __file__}, "is no folder"),
+    ],
+)
+def test_a_format_or_folder_that_is_not_there_is_refused_with_the_remedy(tmp_path, changes, words):
+    assert words in refusal(dataset(tmp_path, **changes), tmp_path / "cache")
+
+
+def test_an_empty_folder_is_refused_with_what_was_looked_for(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "a.jpg").write_bytes(jpeg(0))
+    message = refusal(dataset(tmp_path / "empty"), tmp_path / "cache")
+    assert "looked for Pascal VOC annotations (*.xml)" in message
+    assert "found 1 images without annotations" in message
+
+
+def test_data_without_any_box_are_refused(tmp_path):
+    (tmp_path / "data").mkdir()
+    add(tmp_path / "data", "a", jpeg(0), xml("a.jpg"))
+    assert "None of the images has a box" in refusal(dataset(tmp_path / "data"), tmp_path / "cache")
+
+
+def test_one_image_alone_cannot_be_split(tmp_path):
+    (tmp_path / "data").mkdir()
+    add(tmp_path / "data", "a", jpeg(0), xml("a.jpg", (1, 2, 3, 4)))
+    assert "1 usable images" in refusal(dataset(tmp_path / "data"), tmp_path / "cache")
+
+
+def test_a_cache_that_cannot_be_written_is_refused_by_path(pets, tmp_path):
+    (tmp_path / "file").touch()
+    message = refusal(dataset(pets), tmp_path / "file" / "cache")
+    assert str(tmp_path / "file") in message
+    assert "paths.cache=DIR" in message
+
+
+def test_a_disk_with_too_little_room_is_refused_before_anything_is_written(pets, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    needed = int(sum(len(jpeg(number)) for number in range(10)) * 1.2)
+    for free, fits in ((needed - 1, False), (needed, True)):
+        monkeypatch.setattr(prepare_module.shutil, "disk_usage", lambda _, free=free: usage._replace(free=free))
+        if fits:
+            assert prepared(dataset(pets), tmp_path / "cache").folder.is_dir()
+        else:
+            assert "too little room" in refusal(dataset(pets), tmp_path / "cache")
+
+
+def test_a_disk_that_fills_while_writing_leaves_nothing(pets, tmp_path, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(writer, "manifest_text", full)
+    assert "The disk of the cache is full" in refusal(dataset(pets), tmp_path / "cache")
+    assert files_in(tmp_path / "cache") == ["records"]
+
+
+def test_a_stop_while_writing_leaves_nothing(pets, tmp_path, monkeypatch):
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(writer, "manifest_text", stop)
+    with pytest.raises(KeyboardInterrupt):
+        prepared(dataset(pets), tmp_path / "cache")
+    assert files_in(tmp_path / "cache") == ["records"]
+
+
+def test_a_name_with_signs_is_made_plain_in_the_folder_s(pets, tmp_path):
+    assert prepared(dataset(pets, name="../my pets/ä"), tmp_path).folder.name.startswith(".._my_pets_-")
+
+
+def test_the_embedded_digits_go_the_same_way_and_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(digits, "SCENES", {"train": 12, "validation": 6})
+    told = Told()
+    found = prepared(dataset(None, name="digits", format="digits"), tmp_path, told)
+    assert {part: count.images for part, count in found.counts.items()} == {"train": 12, "validation": 6}
+    assert set(found.classes) <= set("0123456789")
+    assert told.lines[0] == f"18 scenes of handwritten digits written to {tmp_path / 'digits-1'}"
+    monkeypatch.setattr(digits, "write_digits", lambda _: pytest.fail("they were written again"))
+    assert prepared(dataset(None, name="digits", format="digits"), tmp_path) == found
+    as_voc = prepared(dataset(tmp_path / "digits-1"), tmp_path)
+    assert as_voc.fingerprint == found.fingerprint
+    assert as_voc.counts["train"] == PartCounts(12, found.counts["train"].boxes)
+
+
+def test_neither_tensorflow_nor_a_config_library_is_imported():
+    probe = (
+        "import sys; import odrun.commands.prepare, odrun.annotations.digits as d; next(d.scenes('train'));"
+        "print([name for name in ('tensorflow', 'hydra', 'omegaconf', 'yaml', 'sklearn') if name in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout == "[]\n"

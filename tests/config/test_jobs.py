@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import pytest
+
+from odrun.config.jobs import composed, with_argument
+from odrun.errors import InputError
+from odrun.settings import CheckpointSettings, PredictJob, TrainJob, TrainSettings
+
+
+def train_job(*overrides: str) -> TrainJob:
+    job = composed("train", overrides)
+    assert isinstance(job, TrainJob)
+    return job
+
+
+def refused(*overrides: str) -> tuple[str, str | None]:
+    with pytest.raises(InputError) as caught:
+        composed("train", overrides)
+    return caught.value.what, caught.value.remedy
+
+
+def test_the_default_job_is_the_digits_model_from_random_weights() -> None:
+    job = train_job()
+    assert (job.dataset.name, job.model.name, job.model.checkpoint) == (
+        "digits",
+        "ssd_mobilenet_v2_fpnlite_digits",
+        "none",
+    )
+
+
+def test_an_entry_brings_its_official_values_and_the_command_line_wins_over_them() -> None:
+    entry = "model=ssd_mobilenet_v2_fpnlite_320x320"
+    official = TrainSettings(128, 50000, 0.08, 1000, 0, 20, CheckpointSettings(None, 3))
+    assert train_job(entry).train == official
+    assert train_job(entry, "train.batch_size=8").train.batch_size == 8
+    assert train_job("train.batch_size=8", entry).train.batch_size == 8
+
+
+def test_high_level_settings_reach_the_pipeline_node() -> None:
+    overrides = ("train.batch_size=3", "train.steps=77", "train.learning_rate=0.5", "train.warmup_steps=5")
+    node = train_job(*overrides).pipeline["train_config"]
+    cosine = node["optimizer"]["momentum_optimizer"]["learning_rate"]["cosine_decay_learning_rate"]
+    assert (node["batch_size"], node["num_steps"]) == (3, 77)
+    assert cosine == {
+        "learning_rate_base": 0.5,
+        "total_steps": 77,
+        "warmup_steps": 5,
+        "warmup_learning_rate": pytest.approx(0.05),
+    }
+
+
+def test_an_entrys_augmentation_gives_way_to_the_command_lines_and_an_experiments_choice_to_both() -> None:
+    entry = "model=ssd_mobilenet_v2_fpnlite_320x320"
+    assert list(train_job(entry).augmentation.steps) == ["random_horizontal_flip", "random_crop_image"]
+    assert train_job(entry, "augmentation=none").augmentation.steps == {}
+    assert train_job("augmentation=flip").augmentation.steps == {"random_horizontal_flip": {}}
+
+
+def test_augmentation_steps_are_added_and_taken_out_by_name() -> None:
+    steps = train_job(
+        "augmentation=flip",
+        "~augmentation.steps.random_horizontal_flip",
+        "+augmentation.steps.random_rgb_to_gray={probability: 0.2}",
+    ).augmentation.steps
+    assert steps == {"random_rgb_to_gray": {"probability": 0.2}}
+
+
+def test_any_field_of_the_pipeline_can_be_overridden_added_and_emptied() -> None:
+    nms = "pipeline.model.ssd.post_processing.batch_non_max_suppression"
+    job = train_job(f"{nms}.iou_threshold=0.5", f"+{nms}.use_static_shapes=true", f"{nms}.score_threshold=null")
+    assert job.pipeline["model"]["ssd"]["post_processing"]["batch_non_max_suppression"] == {
+        "score_threshold": None,
+        "iou_threshold": 0.5,
+        "max_detections_per_class": 100,
+        "max_total_detections": 100,
+        "use_static_shapes": True,
+    }
+
+
+def test_a_data_set_of_ones_own_is_named_after_its_folder() -> None:
+    assert train_job("dataset=voc", "dataset.path=/data/cats").dataset.name == "cats"
+
+
+def test_predict_composes_to_its_own_job() -> None:
+    job = composed("predict", ("run=/runs/a", "source=b.jpg", "min_score=0.25"))
+    assert isinstance(job, PredictJob)
+    assert (job.run, job.source, job.min_score) == ("/runs/a", "b.jpg", 0.25)
+
+
+@pytest.mark.parametrize(
+    ("override", "what", "remedy"),
+    [
+        ("+train.stepz=3", "there is no train.stepz", "did you mean steps"),
+        ("+trian=3", "there is no trian", "did you mean train or tracking"),
+        ("train.steps=???", "train.steps is not given, and there is no default", "train.steps=VALUE"),
+        (
+            "train.learning_rate=nan",
+            "train.learning_rate is nan; it has to be above 0",
+            "set train.learning_rate=VALUE",
+        ),
+        ("eval.metric=mAP", "eval.metric is 'mAP', which is not a COCO metric", "did you mean AP"),
+        (
+            "+pipeline.model.ssd.num_clases=3",
+            "pipeline.model.ssd.num_clases is not a field of the OD API",
+            "did you mean num_classes",
+        ),
+        (
+            "+pipeline.model.faster_rcnn={}",
+            "pipeline.model has faster_rcnn and ssd, of which only one can be set (model)",
+            "to keep ssd: pipeline.model.faster_rcnn=null",
+        ),
+    ],
+)
+def test_what_composes_but_cannot_be_meant_is_refused(override: str, what: str, remedy: str) -> None:
+    assert refused(override) == (what, remedy)
+
+
+def test_an_error_names_the_arguments_that_set_its_key() -> None:
+    error = InputError("too many", where="train.steps", remedy="fewer")
+    blamed = with_argument(error, ["train.seed=1", "train.steps=9"])
+    assert str(blamed) == "too many\n  where:  train.steps (command line: train.steps=9)\n  remedy: fewer"
+    assert with_argument(error, ["train.seed=1"]) is error
+    nowhere = InputError("somehow")
+    assert with_argument(nowhere, ["train.seed=1"]) is nowhere

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+from odrun.annotations.model import AnnotatedImage, Box
+from odrun.records.example import bytes_feature, example_bytes, float_feature, image_example, int_feature
+
+
+def test_a_feature_of_bytes_is_the_wire_format_s():
+    assert bytes_feature([b"ab", b""]) == bytes.fromhex("0a06 0a02 6162 0a00")
+
+
+def test_numbers_are_packed():
+    assert float_feature([1.5, -2.0]) == bytes.fromhex("120a 0a08") + struct.pack("<2f", 1.5, -2.0)
+    assert int_feature([1, 300, -1]) == bytes.fromhex("1a0f 0a0d 01 ac02 ffffffffffffffffff01")
+
+
+def test_a_feature_without_values_keeps_its_kind():
+    assert (bytes_feature([]), float_feature([]), int_feature([])) == (b"\x0a\x00", b"\x12\x00", b"\x1a\x00")
+
+
+def test_features_are_written_in_the_order_of_their_keys():
+    one, other = int_feature([1]), int_feature([2])
+    assert example_bytes({"b": one, "a": other}) == example_bytes({"a": other, "b": one})
+    assert example_bytes({"a": one}) == bytes.fromhex("0a0c 0a0a 0a0161 1205 1a03 0a01 01")
+
+
+def test_an_image_without_boxes_is_written_with_empty_lists():
+    image = AnnotatedImage("a.jpg", Path("a"), Path("a"), 4, 3, "jpeg", False, "0", 1, 0, (), None)
+    content = image_example(image, b"", sha256="0", label_ids={}, source_id=7)
+    assert b"image/object/bbox/xmin\x12\x02\x12\x00" in content
+    assert b"image/source_id\x12\x05\x0a\x03\x0a\x017" in content
+
+
+def test_a_name_that_is_not_utf_8_does_not_stop_the_writing():
+    image = AnnotatedImage("\udcff.jpg", Path("a"), Path("a"), 4, 3, "jpeg", False, "0", 1, 0, (), None)
+    assert b"?.jpg" in image_example(image, b"", sha256="0", label_ids={}, source_id=7)
+
+
+def test_corners_are_fractions_of_the_image():
+    image = AnnotatedImage(
+        "a", Path("a"), Path("a"), 40, 20, "png", False, "0", 1, 0, (Box("cat", 10, 5, 40, 20),), None
+    )
+    content = image_example(image, b"", sha256="0", label_ids={"cat": 3}, source_id=1)
+    for key, value in (("xmin", 0.25), ("ymin", 0.25), ("xmax", 1.0), ("ymax", 1.0)):
+        assert f"image/object/bbox/{key}".encode() + b"\x12\x08" + float_feature([value]) in content
+    assert b"image/object/class/label\x12\x05" + int_feature([3]) in content
+    assert b"image/object/area\x12\x08" + float_feature([450.0]) in content

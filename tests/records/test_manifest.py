@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from odrun.annotations.files import FileContent
+from odrun.records import manifest
+from odrun.records.manifest import PartCounts, PreparedData, fingerprint_of, load, manifest_text
+
+COUNTS = {"train": PartCounts(2, 5), "validation": PartCounts(1, 0)}
+SHARDS = {
+    "train": ["train-00000-of-00002.tfrecord", "train-00001-of-00002.tfrecord"],
+    "validation": ["validation-00000-of-00001.tfrecord"],
+}
+CONTENTS = {"a.jpg": FileContent("01", 3), "b.xml": FileContent("02", 4)}
+
+
+def prepared(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "label_map.pbtxt").write_text("item {}")
+    shards = {part: [folder / name for name in names] for part, names in SHARDS.items()}
+    for path in (path for paths in shards.values() for path in paths):
+        path.write_bytes(b"record")
+    text = manifest_text("f00d", ("dög", "cat"), COUNTS, shards, {"clipped_box": 3})
+    (folder / "manifest.json").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_what_was_written_is_loaded(tmp_path):
+    folder = prepared(tmp_path / "digits")
+    assert load(folder) == PreparedData(
+        folder=folder,
+        fingerprint="f00d",
+        train_records=f"{folder}/train-?????-of-00002.tfrecord",
+        validation_records=f"{folder}/validation-?????-of-00001.tfrecord",
+        label_map=folder / "label_map.pbtxt",
+        classes=("dög", "cat"),
+        counts=COUNTS,
+        problems={"clipped_box": 3},
+    )
+
+
+def test_a_folder_that_was_moved_is_loaded_from_where_it_is(tmp_path):
+    prepared(tmp_path / "old").rename(tmp_path / "new")
+    found = load(tmp_path / "new")
+    assert found is not None
+    assert found.train_records.startswith(str(tmp_path / "new"))
+
+
+def test_signs_of_a_glob_in_the_path_are_escaped(tmp_path):
+    found = load(prepared(tmp_path / "a [1]*"))
+    assert found is not None
+    assert found.validation_records == f"{tmp_path}/a \\[1\\]\\*/validation-?????-of-00001.tfrecord"
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "label_map.pbtxt", *SHARDS["train"], *SHARDS["validation"]])
+def test_a_folder_with_a_part_missing_is_not_loaded(tmp_path, name):
+    (prepared(tmp_path) / name).unlink()
+    assert load(tmp_path) is None
+
+
+def test_a_folder_with_a_torn_shard_is_not_loaded(tmp_path):
+    (prepared(tmp_path) / SHARDS["train"][0]).write_bytes(b"rec")
+    assert load(tmp_path) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"writer_version": 1}', "null"])
+def test_a_torn_manifest_is_not_loaded(tmp_path, text):
+    (prepared(tmp_path) / "manifest.json").write_text(text)
+    assert load(tmp_path) is None
+
+
+def test_records_of_another_writer_s_version_are_not_loaded(tmp_path, monkeypatch):
+    prepared(tmp_path)
+    monkeypatch.setattr(manifest, "WRITER_VERSION", 99)
+    assert load(tmp_path) is None
+
+
+def test_the_manifest_is_readable_json_with_the_size_of_each_shard(tmp_path):
+    content = json.loads((prepared(tmp_path) / "manifest.json").read_text(encoding="utf-8"))
+    assert content["parts"]["train"] == {"images": 2, "boxes": 5, "shards": dict.fromkeys(SHARDS["train"], 6)}
+
+
+def test_the_fingerprint_does_not_depend_on_the_order(monkeypatch):
+    assert fingerprint_of(CONTENTS, {"a": 1, "b": 2}) == fingerprint_of(
+        dict(reversed(CONTENTS.items())), {"b": 2, "a": 1}
+    )
+
+
+@pytest.mark.parametrize(
+    ("contents", "options"),
+    [
+        (CONTENTS, {"seed": 1}),
+        (CONTENTS | {"c.jpg": FileContent("03", 1)}, {"seed": 0}),
+        (CONTENTS | {"a.jpg": FileContent("03", 3)}, {"seed": 0}),
+        ({"a.jpg": CONTENTS["a.jpg"]}, {"seed": 0}),
+        ({"A.jpg": CONTENTS["a.jpg"], "b.xml": CONTENTS["b.xml"]}, {"seed": 0}),
+    ],
+)
+def test_the_fingerprint_depends_on_names_contents_and_options(contents, options):
+    assert fingerprint_of(contents, options) != fingerprint_of(CONTENTS, {"seed": 0})
+
+
+def test_the_fingerprint_depends_on_the_writer_s_version(monkeypatch):
+    before = fingerprint_of(CONTENTS, {})
+    monkeypatch.setattr(manifest, "WRITER_VERSION", 99)
+    assert fingerprint_of(CONTENTS, {}) != before
