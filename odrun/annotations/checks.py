@@ -20,6 +20,7 @@ CLIPPED_PX = 2.0
 CLIPPED_SHARE = 0.01
 # Below this, both edges may become the same 32-bit fraction of a large image.
 SMALLEST_SIDE_PX = 0.01
+_LONGEST_HINT = 100
 
 
 def check_images(
@@ -130,7 +131,8 @@ def _class_fault(box: BoxAsRead, classes: Sequence[str] | None) -> tuple[str, st
 
 def _close(box: BoxAsRead, classes: Sequence[str]) -> str:
     same = [name for name in classes if name.casefold() == box.class_name.casefold()]
-    return f"did you mean {same[0]}" if same else nearest(box.class_name, classes)
+    hint = f"did you mean {same[0]}" if same else nearest(box.class_name, classes)
+    return hint if len(hint) <= _LONGEST_HINT else f"none of its {len(classes)} names is close"
 
 
 def _shape_fault(box: BoxAsRead) -> tuple[str, str] | None:

@@ -137,15 +137,21 @@ class ProblemLog:
         return dict(sorted(found.items()))
 
     def examples(self, *policies: Policy, most: int = EXAMPLES_TOLD) -> list[Problem]:
-        """At most `most` problems with one of `policies`, at least one of each fault, in the order found."""
-        rank: Counter[str] = Counter()
+        """At most `most` problems with one of `policies`, in the order found.
+
+        Each fault comes before a second of its kind, and each message (such as a class that is not known) before its
+        repetition in another file.
+        """
+        of_fault: Counter[str] = Counter()
+        of_message: Counter[tuple[str, str]] = Counter()
         ranked = []
         for position, problem in enumerate(self.problems):
             if FAULTS[problem.fault].policy in policies:
-                rank[problem.fault] += 1
-                ranked.append((rank[problem.fault], position))
+                of_fault[problem.fault] += 1
+                of_message[problem.fault, problem.message] += 1
+                ranked.append((of_message[problem.fault, problem.message], of_fault[problem.fault], position))
         chosen = sorted(ranked)[:most]
-        return [self.problems[position] for position in sorted(position for _, position in chosen)]
+        return [self.problems[position] for position in sorted(position for *_, position in chosen)]
 
     def refuse_errors(self, source: Path) -> None:
         """Do nothing if no fault with the policy `error` was found.

@@ -59,7 +59,7 @@ def _spare(names: Sequence[str], part: Set[str], holders: Mapping[str, Sequence[
     """The first of `names` without which `part` still has an image of every class it has one of, if there is one."""
     for name in names:
         groups = [set(group) for group in holders.values() if name in group]
-        if len(part) > 1 and all(group & part > {name} for group in groups):
+        if all(group & part > {name} for group in groups):
             return {name}
     return set()
 

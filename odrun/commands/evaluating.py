@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from odrun.evaluation.coco import Scores, coco_detections, score
+from odrun.annotations.found import coco_detections
+from odrun.evaluation.coco import Scores, score
 from odrun.evaluation.detections import RecordDetector
 from odrun.runs.directory import RunDirectory
 from odrun.runs.files import write_whole
@@ -58,7 +59,7 @@ class Evaluations:
         started = time.perf_counter()
         with self.trainer.averaged_weights():
             images = [(image.truth, image.found) for image in self.detector.detect()]
-        detections = coco_detections([found for _, found in images])
+        detections = [entry for truth, found in images for entry in coco_detections(truth.image_id, found)]
         scores = score([truth for truth, _ in images], detections, classes=self.classes)
         files = self.directory.eval(step)
         write_whole(files.detections, json.dumps(detections) + "\n")

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from itertools import islice
+from itertools import chain, islice
 
 from odrun.commands.course import Course
 from odrun.commands.evaluating import Evaluations
@@ -126,12 +126,13 @@ def _built(pipeline: PipelineConfig, terminal: Terminal) -> tuple[Trainer, Itera
     """The model with all its variables, filled from the starting checkpoint if there is one, and its training input."""
     model = DetectionModel(pipeline, is_training=True)
     trainer = Trainer(model, pipeline)
-    batches = training_batches(pipeline, model)
-    trainer.build(next(iter(batches))[0])
+    batches = iter(training_batches(pipeline, model))
+    first = next(batches)
+    trainer.build(first[0])
     if model.start is not None:
         restored = restore_start(model)
         terminal.fact(f"{restored} of {model.variable_count} variables restored, the others are fresh")
-    return trainer, iter(batches)
+    return trainer, chain((first,), batches)
 
 
 def _trained(

@@ -38,13 +38,13 @@ def draw_evaluated(images: Sequence[EvaluatedImage], classes: Mapping[int, str],
 def _side_by_side(image: EvaluatedImage, classes: Mapping[int, str]) -> Image.Image:
     plain = Image.fromarray(image.pixels)
     scale = legible_scale(plain)
-    shown = image.found.scores >= MIN_SCORE
+    shown = image.found.from_score(MIN_SCORE)
     truth = draw_detections(plain, image.truth.boxes_px, image.truth.label_ids, None, class_names=classes, scale=scale)
     found = draw_detections(
         plain,
-        image.found.boxes_px[shown],
-        image.found.label_ids[shown],
-        image.found.scores[shown],
+        shown.boxes_px,
+        shown.label_ids,
+        shown.scores,
         class_names=classes,
         scale=scale,
     )
@@ -56,14 +56,14 @@ def _written(image: EvaluatedImage, drawn: Image.Image, classes: Mapping[int, st
     plain_path, drawn_path = folder / f"{name}_plain.png", folder / f"{name}.jpg"
     _save(Image.fromarray(image.pixels), plain_path)
     _save(drawn, drawn_path)
-    shown = image.found.scores >= MIN_SCORE
+    shown = image.found.from_score(MIN_SCORE)
     return Picture(
         name=name,
         image=plain_path,
         drawn=drawn_path,
         class_names=classes,
         ground_truth=_boxes(image.truth.boxes_px, image.truth.label_ids, None),
-        predictions=_boxes(image.found.boxes_px[shown], image.found.label_ids[shown], image.found.scores[shown]),
+        predictions=_boxes(shown.boxes_px, shown.label_ids, shown.scores),
     )
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
+from odrun.annotations.found import FoundBoxes, coco_detections
 from odrun.errors import InputError
 from odrun.inference.drawing import draw_detections, legible_scale
-from odrun.inference.outputs import Prediction, detections_text
 from odrun.inference.sources import SourceImage, find_images
 from odrun.records.label_map import read_label_map
 from odrun.report.closing import Closing
@@ -23,7 +26,8 @@ from odrun.settings import PredictJob
 def predict(job: PredictJob, *, directory: RunDirectory, overrides: tuple[str, ...], config_text: str) -> None:
     """Detect in the images of `job.source` with the export of `job.run`; results go to a new `directory`.
 
-    An image that does not decode is named and left out.
+    `detections.json` is in the COCO results format, `image_id` counting the images from 1 in sorted order, with
+    `file_name` beside it. An image that does not decode is named and left out.
 
     Raises:
         InputError: the run has no export, or the source has no image that decodes; the directory is gone again.
@@ -31,22 +35,22 @@ def predict(job: PredictJob, *, directory: RunDirectory, overrides: tuple[str, .
     del overrides
     run = RunDirectory.open(job.run)
     images = find_images(job.source)
-    classes = {label_id: name for name, label_id in read_label_map(run.label_map).items()}
+    class_names = {label_id: name for name, label_id in read_label_map(run.label_map).items()}
     directory.create()
     try:
         write_whole(directory.config, config_text)
         with quiet_terminal(directory.log, verbose=job.verbose) as stream:
-            _predict(job, run, images, classes, directory, Terminal(stream))
+            _detect(job, run, images, class_names, directory, Terminal(stream))
     except InputError:
         directory.discard()
         raise
 
 
-def _predict(
+def _detect(
     job: PredictJob,
     run: RunDirectory,
-    images: tuple[SourceImage, ...],
-    classes: dict[int, str],
+    images: Sequence[SourceImage],
+    class_names: Mapping[int, str],
     directory: RunDirectory,
     terminal: Terminal,
 ) -> None:
@@ -54,30 +58,62 @@ def _predict(
     from odrun.inference.detector import Detector
 
     detector = Detector(run.export)
-    predictions: list[Prediction] = []
+    entries: list[Mapping[str, object]] = []
     refused: list[InputError] = []
+    drawn_boxes = 0
     with terminal.progress("detecting", total=len(images), unit="image") as show:
-        for number, image in enumerate(images, start=1):
+        for image_id, (image, picture) in enumerate(zip(images, picture_names(images), strict=True), start=1):
             try:
                 pixels = image.pixels()
             except InputError as error:
                 refused.append(error)
-                terminal.warning(f"left out: {error.where}: {error.what}")
+                terminal.warning(f"left out {error.where}: {error.what}")
             else:
                 found = detector.detect(pixels)
-                predictions.append(Prediction(number, image.name, pixels.shape[0], pixels.shape[1], found))
-                shown = found.scores >= job.min_score
-                picture = Image.fromarray(pixels)
-                drawn = draw_detections(
-                    picture,
-                    found.boxes_px[shown],
-                    found.label_ids[shown],
-                    found.scores[shown],
-                    class_names=classes,
-                    scale=legible_scale(picture),
-                )
-                with whole_file(directory.images / picture_name(image.name)) as temporary:
-                    drawn.save(temporary, format="JPEG", quality=90)
-            show(number)
-    if not predictions:
+                entries += [{**entry, "file_name": image.name} for entry in coco_detections(image_id, found)]
+                shown = found.from_score(job.min_score)
+                drawn_boxes += len(shown.scores)
+                _draw(pixels, shown, class_names, directory.images / picture)
+            show(image_id)
+    if len(refused) == len(images):
         raise refused[0]
+    write_whole(directory.detections, json.dumps(entries) + "\n")
+    _conclude(job, directory, terminal, detected=len(images) - len(refused), left_out=len(refused), boxes=drawn_boxes)
+
+
+def picture_names(images: Sequence[SourceImage]) -> list[str]:
+    """The name of each image's picture: its own with the ending .jpg, added to its own ending where two would meet."""
+    short = [str(PurePosixPath(image.name).with_suffix(".jpg")) for image in images]
+    return [name if short.count(name) == 1 else f"{image.name}.jpg" for image, name in zip(images, short, strict=True)]
+
+
+def _draw(pixels: npt.NDArray[np.uint8], shown: FoundBoxes, class_names: Mapping[int, str], path: Path) -> None:
+    image = Image.fromarray(pixels)
+    drawn = draw_detections(
+        image,
+        shown.boxes_px,
+        shown.label_ids,
+        shown.scores,
+        class_names=class_names,
+        scale=legible_scale(image),
+    )
+    with whole_file(path) as temporary:
+        drawn.save(temporary, format="JPEG", quality=90)
+
+
+def _conclude(
+    job: PredictJob, directory: RunDirectory, terminal: Terminal, *, detected: int, left_out: int, boxes: int
+) -> None:
+    missing = f", {left_out} left out" if left_out else ""
+    terminal.closing(
+        Closing(
+            headline=f"done: {boxes} objects with a score from {job.min_score:g} up in {detected} images{missing}",
+            metrics=None,
+            places=(
+                ("pictures", shown_path(directory.images)),
+                ("detections", shown_path(directory.detections)),
+                ("log", shown_path(directory.log)),
+            ),
+            commands=(),
+        )
+    )

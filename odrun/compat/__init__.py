@@ -27,7 +27,10 @@ SHIMS: tuple[Callable[[MendingFinder], None], ...] = (
     shims.canvas_pixels,
     shims.numpy_names,
     shims.whole_number_features,
+    shims.empty_box_lists,
     shims.float_pictures,
+    shims.structured_comparisons,
+    shims.one_element_counts,
 )
 """Every mend, in the order in which `load()` applies them; each says what breaks without it and when it may go."""
 

@@ -51,8 +51,9 @@ def _refuse_keras_3(tensorflow: object) -> None:
             where=f"module tensorflow, imported from {getattr(tensorflow, '__file__', 'an unknown place')}",
             remedy=_REMEDY,
         )
-    chosen = vars(tensorflow)["keras"].__dict__.get("_tfll_keras_version")
-    if chosen not in (None, "tf_keras"):
+    # TensorFlow puts a lazy module here, which the first use replaces by the Keras it resolves to.
+    chosen = object.__getattribute__(vars(tensorflow)["keras"], "__dict__").get("__name__", "not yet resolved")
+    if chosen.partition(".")[0] == "keras":
         raise InputError(
             f"TensorFlow's tf.keras was used before odrun.compat.load() and has already become Keras 3: {VARIABLE} "
             "was changed after TensorFlow had been imported.",

@@ -76,10 +76,11 @@ def _lvis(name: str, classes: tuple[str, ...]) -> ModuleType:
 
 
 class _Absent:
-    def __init__(self, *_: object, **__: object) -> None:
+    # In __new__, since the OD API's subclasses do not call the __init__ of their base.
+    def __new__(cls, *_: object, **__: object) -> _Absent:
         raise StandInUsedError(
             "The LVIS metrics need the package lvis, which is not installed.",
-            where=f"class {type(self).__qualname__}",
+            where=f"class {cls.__qualname__}",
             remedy="pip install lvis",
         )
 

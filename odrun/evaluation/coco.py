@@ -1,6 +1,6 @@
 """Detections and ground truth → the 12 COCO metrics, by pycocotools, the number of record.
 
-Comes in: per image what is there and what was found. Goes out: `Scores`, and the detections in the COCO results format.
+Comes in: per image what is there and what was found. Goes out: `Scores`.
 """
 
 from __future__ import annotations
@@ -9,24 +9,14 @@ import contextlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
 
 import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from odrun.evaluation.detections import FoundImage
+from odrun.annotations.found import CocoDetection, corner_and_size
 from odrun.evaluation.records import TrueImage
 from odrun.settings import METRIC_KEYS
-
-
-class CocoDetection(TypedDict):
-    """One entry of the COCO results format; `bbox` is x, y, width, height in pixels."""
-
-    image_id: int
-    category_id: int
-    bbox: list[float]
-    score: float
 
 
 @dataclass(frozen=True)
@@ -38,20 +28,6 @@ class Scores:
 
     metrics: Mapping[str, float]
     class_ap: Mapping[str, float]
-
-
-def coco_detections(found: Sequence[FoundImage]) -> list[CocoDetection]:
-    """The findings in the COCO results format, in the order given."""
-    return [
-        CocoDetection(
-            image_id=image.image_id,
-            category_id=int(label_id),
-            bbox=_corner_and_size(box),
-            score=round(float(score), 6),
-        )
-        for image in found
-        for box, score, label_id in zip(image.boxes_px, image.scores, image.label_ids, strict=True)
-    ]
 
 
 def score(truth: Sequence[TrueImage], detections: Sequence[CocoDetection], *, classes: Mapping[int, str]) -> Scores:
@@ -71,7 +47,7 @@ def _ground_truth(truth: Sequence[TrueImage], classes: Mapping[int, str]) -> COC
         {
             "image_id": image.image_id,
             "category_id": int(label_id),
-            "bbox": _corner_and_size(box),
+            "bbox": corner_and_size(box),
             "area": float((box[2] - box[0]) * (box[3] - box[1])),
             "iscrowd": int(is_crowd),
         }
@@ -105,8 +81,3 @@ def _class_ap(evaluation: COCOeval, classes: Mapping[int, str]) -> dict[str, flo
         measured = precision[:, :, index][precision[:, :, index] > -1]
         by_class[classes[label_id]] = float(np.mean(measured)) if measured.size else -1.0
     return by_class
-
-
-def _corner_and_size(box_px: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> list[float]:
-    xmin, ymin, xmax, ymax = (float(value) for value in box_px)
-    return [round(value, 3) for value in (xmin, ymin, xmax - xmin, ymax - ymin)]

@@ -11,23 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from odrun.annotations.found import FoundBoxes, to_pixels
 from odrun.compat.engine import DetectionModel, Detections
 from odrun.compat.tensorflow import tf
-from odrun.evaluation.records import TrueImage, ValidationRecords, to_pixels
-
-
-@dataclass(frozen=True)
-class FoundImage:
-    """What the model finds in one image.
-
-    Shapes: `boxes_px` float64 [n, 4] as xmin, ymin, xmax, ymax in pixels; `scores` float32 [n], 0 to 1; `label_ids`
-    int32 [n], 1-based.
-    """
-
-    image_id: int
-    boxes_px: npt.NDArray[np.float64]
-    scores: npt.NDArray[np.float32]
-    label_ids: npt.NDArray[np.int32]
+from odrun.evaluation.records import TrueImage, ValidationRecords
 
 
 @dataclass(frozen=True)
@@ -35,7 +22,7 @@ class EvaluatedImage:
     """One validation image: the truth, the findings, and its `pixels`, uint8 [height, width, 3]."""
 
     truth: TrueImage
-    found: FoundImage
+    found: FoundBoxes
     pixels: npt.NDArray[np.uint8]
 
 
@@ -51,13 +38,12 @@ class RecordDetector:
         for batch in self._records:
             found = Detections(*(part.numpy() for part in self._graph(batch.images, batch.true_shapes)))
             for index, (truth, pixels) in enumerate(zip(batch.truth, batch.pixels, strict=True)):
-                yield EvaluatedImage(truth, _found_image(found, index, truth), pixels)
+                yield EvaluatedImage(truth, _found_boxes(found, index, truth), pixels)
 
 
-def _found_image(found: Detections, index: int, truth: TrueImage) -> FoundImage:
+def _found_boxes(found: Detections, index: int, truth: TrueImage) -> FoundBoxes:
     count = int(found.count[index])
-    return FoundImage(
-        image_id=truth.image_id,
+    return FoundBoxes(
         boxes_px=to_pixels(found.boxes[index, :count], height_px=truth.height_px, width_px=truth.width_px),
         scores=found.scores[index, :count],
         label_ids=found.label_ids[index, :count],

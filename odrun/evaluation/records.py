@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from odrun.annotations.found import to_pixels
 from odrun.compat.engine import DetectionModel
 from odrun.compat.tensorflow import tf
 from odrun.errors import RunFailedError
@@ -120,9 +121,3 @@ def _true_image(decoded: dict[str, tf.Tensor]) -> TrueImage:
         label_ids=label_ids,
         is_crowd=is_crowd,
     )
-
-
-def to_pixels(boxes: npt.NDArray[np.float32], *, height_px: int, width_px: int) -> npt.NDArray[np.float64]:
-    """Boxes [n, 4] as ymin, xmin, ymax, xmax in fractions → xmin, ymin, xmax, ymax in pixels, [n, 4]."""
-    scale = np.array([width_px, height_px, width_px, height_px], np.float64)
-    return boxes.astype(np.float64).reshape(-1, 4)[:, [1, 0, 3, 2]] * scale

@@ -41,10 +41,7 @@ class Terminal:
     @property
     def moves(self) -> bool:
         """Whether progress is shown by a moving bar."""
-        console = self._console
-        return (
-            console.is_terminal and not console.is_dumb_terminal and not console.no_color and bool(console.color_system)
-        )
+        return self._console.color_system is not None and not self._console.no_color
 
     def stage(self, name: str, fact: str) -> None:
         """One line on a stage of the run: its name, then what there is to say."""

@@ -84,12 +84,13 @@ def train(
         with meter.measure_step():
             with meter.measure_input():
                 features, labels = next(batches)
-            learning_rate = trainer.learning_rate()
-            losses = trainer.train(features, labels)
             is_logged = step in (first, steps) or step % log_every == 0
-            metrics = _loss_metrics(losses) if is_logged else {}
+            metrics = {"train/learning_rate": trainer.learning_rate()} if is_logged else {}
+            losses = trainer.train(features, labels)
+            if is_logged:
+                metrics |= _loss_metrics(losses)
         if is_logged:
-            metrics |= {"train/learning_rate": learning_rate, **meter.means_since_last()}
+            metrics |= meter.means_since_last()
             _check_finite(metrics[TOTAL_LOSS_METRIC], step)
         report = StepReport(step, steps, metrics)
         for tell in after_step:

@@ -6,6 +6,7 @@ refused, and so is more than 16 GiB of content. The folder appears whole or not 
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import shutil
 import tarfile
@@ -85,12 +86,21 @@ def _extract(archive: Path, folder: Path) -> None:
                 unpacked_bytes += member.size
                 _check(member, number, unpacked_bytes, archive)
                 _write(tar, member, folder)
+        _verify(archive)
     except (tarfile.TarError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise _damaged(archive, error) from error
     except OSError as error:
         if error.errno is None:
             raise _damaged(archive, error) from error
         raise _unwritable(folder.parent, error) from error
+
+
+def _verify(archive: Path) -> None:
+    """Read to the end, where gzip keeps its checksum; `tarfile` stops at the last member or at a bad header."""
+    read_bytes = 0
+    with gzip.open(archive) as stream:
+        while (block := stream.read(2**20)) and read_bytes <= 2 * UNPACKED_BYTES_MAX:
+            read_bytes += len(block)
 
 
 def _check(member: tarfile.TarInfo, number: int, unpacked_bytes: int, archive: Path) -> None:

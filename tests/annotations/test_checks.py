@@ -98,7 +98,7 @@ def test_a_box_that_leaves_by_two_pixels_or_one_percent_is_cut_and_counted(tmp_p
 
 def test_in_a_small_image_two_pixels_are_allowed(tmp_path):
     assert faults(checked(read(tmp_path, box(1, 1, 42, 30), size=(40, 30)))[1]) == ["clipped_box"]
-    assert faults(checked(read(tmp_path, box(1, 1, 42.5, 30)))[1]) == ["outside_box"]
+    assert faults(checked(read(tmp_path, box(1, 1, 42.1, 30)))[1]) == ["outside_box"]
 
 
 @pytest.mark.parametrize(
@@ -107,6 +107,7 @@ def test_in_a_small_image_two_pixels_are_allowed(tmp_path):
         ("", None, "empty_class", "without a class name"),
         ("dgo", ["cat", "dog"], "unknown_class", "'dgo' is not in dataset.classes (did you mean dog)"),
         ("CAT", ["cat", "dog"], "unknown_class", "'CAT' is not in dataset.classes (did you mean cat)"),
+        ("zebra", [f"sort {n}" for n in range(99)], "unknown_class", "(none of its 99 names is close)"),
         ("zebra", ["cat", "dog"], "unknown_class", "'zebra' is not in dataset.classes (valid: cat, dog)"),
     ],
 )
@@ -116,10 +117,11 @@ def test_a_class_that_is_not_known_is_told_with_the_nearest(tmp_path, name, clas
     assert words in log.problems[0].message
 
 
-def test_an_image_of_another_size_than_stated_is_told_once_whatever_its_boxes(tmp_path):
-    _, log = checked(read(tmp_path, box(1, 2, 900, 4), width_px=300, height_px=400))
+@pytest.mark.parametrize(("width_px", "height_px"), [(300, 400), (400, 301), (401, 300), (None, 400)])
+def test_an_image_of_another_size_than_stated_is_told_once_whatever_its_boxes(tmp_path, width_px, height_px):
+    _, log = checked(read(tmp_path, box(1, 2, 900, 4), width_px=width_px, height_px=height_px))
     assert faults(log) == ["size_mismatch"]
-    assert log.problems[0].message == "states 300x400 pixels, a.jpg has 400x300"
+    assert log.problems[0].message == f"states {width_px or 400}x{height_px} pixels, a.jpg has 400x300"
 
 
 def test_an_image_that_does_not_decode_is_named(tmp_path):

@@ -63,6 +63,14 @@ def test_twenty_examples_are_told_and_a_rare_fault_is_among_them():
     assert "  and 481 more" in lines
 
 
+def test_a_message_is_told_once_before_it_is_repeated():
+    log = ProblemLog()
+    for number in range(60):
+        log.add("unknown_class", Path(f"{number}.xml"), "the class 'a'" if number < 50 else f"the class {number}")
+    told = log.examples(Policy.ERROR, most=12)
+    assert [problem.file.stem for problem in told] == ["0", "1", *map(str, range(50, 60))]
+
+
 def test_a_problem_without_a_line_names_the_file_alone():
     assert str(Problem("doctype", Path("a.xml"), None, "is bad")) == "a.xml: is bad"
 

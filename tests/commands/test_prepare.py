@@ -151,6 +151,13 @@ def test_damaged_records_are_written_again(pets, tmp_path):
     assert shard.read_bytes() == content
 
 
+def test_a_file_that_cannot_be_read_is_refused_although_records_lie_in_the_cache(pets, tmp_path):
+    prepared(dataset(pets), tmp_path)
+    (pets / "new.jpg").symlink_to(pets / "nowhere")
+    with pytest.raises(InputError, match=r"new\.jpg: cannot be read"):
+        prepared(dataset(pets), tmp_path)
+
+
 def test_what_was_mended_or_odd_is_counted_and_told_also_from_the_cache(pets, tmp_path):
     add(pets, "clipped", jpeg(20), xml("clipped.jpg", (1, 2, 42, 31)))
     add(pets, "copy", jpeg(3), xml("copy.jpg", (1, 2, 30, 20)))
@@ -295,6 +302,20 @@ def test_the_embedded_digits_go_the_same_way_and_once(tmp_path, monkeypatch):
     as_voc = prepared(dataset(tmp_path / "digits-1"), tmp_path)
     assert as_voc.fingerprint == found.fingerprint
     assert as_voc.counts["train"] == PartCounts(12, found.counts["train"].boxes)
+
+
+def test_two_processes_at_once_make_the_records_once(pets, tmp_path):
+    program = (
+        "import sys; from pathlib import Path; from odrun.commands.prepare import prepare;"
+        "from odrun.settings import DatasetSettings;"
+        "dataset = DatasetSettings('pets', 'voc', sys.argv[1], None, 0.3, 0);"
+        "print(prepare(dataset, Path(sys.argv[2]), report=lambda line: None, progress=lambda *_: None).folder)"
+    )
+    command = [sys.executable, "-c", program, str(pets), str(tmp_path)]
+    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    answers = [run.communicate(timeout=60)[0] for run in runs]
+    assert answers == [f"{prepared(dataset(pets), tmp_path).folder}\n"] * 2
+    assert len([path for path in (tmp_path / "records").iterdir() if path.suffix != ".lock"]) == 1
 
 
 def test_neither_tensorflow_nor_a_config_library_is_imported():

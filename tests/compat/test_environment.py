@@ -34,4 +34,4 @@ def test_without_tf_keras_the_error_says_what_to_install() -> None:
 def test_a_keras_that_was_switched_after_tensorflow_came_is_refused() -> None:
     switch = "import os, tensorflow as tf; os.environ['TF_USE_LEGACY_KERAS'] = '0'; tf.keras.layers\n"
     done = python(switch + LOAD, TF_USE_LEGACY_KERAS="1")
-    assert "where:  tf.keras, resolved to keras_3" in done.stderr
+    assert "where:  tf.keras, resolved to keras._tf_keras.keras" in done.stderr

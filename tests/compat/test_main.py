@@ -148,6 +148,7 @@ model { ssd {
 } }
 train_config {
   batch_size: 1
+  num_steps: 100
   optimizer { momentum_optimizer { learning_rate { constant_learning_rate { learning_rate: 0.001 } } } }
   fine_tune_checkpoint_type: "detection"
 }

@@ -17,6 +17,7 @@ with one_writer(folder, waiting=lambda: None), whole_folder(folder) as temporary
     (temporary / "half").write_text("written")
     print("holding", flush=True)
     sys.stdin.readline()
+    time.sleep(0.3)
 """
 
 

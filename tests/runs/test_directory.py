@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from odrun.errors import InputError
+from odrun.runs import directory
 from odrun.runs.directory import RunDirectory
 
 
@@ -93,6 +94,14 @@ def test_of_many_processes_exactly_one_gets_the_directory(tmp_path: Path) -> Non
         assert process.stdin is not None
         process.stdin.close()
     assert sorted(process.wait() for process in processes) == [0, 2, 2, 2]
+
+
+def test_a_directory_taken_after_the_look_into_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(directory, "_OWN_NAMES", ())
+    (tmp_path / "log.txt").write_text("of the other process")
+    with pytest.raises(InputError, match="already holds a run"):
+        RunDirectory(tmp_path).create()
+    assert (tmp_path / "log.txt").read_text() == "of the other process"
 
 
 def test_a_file_in_the_way_is_an_unwritable_directory(tmp_path: Path) -> None:

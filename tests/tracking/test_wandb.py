@@ -96,8 +96,11 @@ def test_without_a_key_the_run_is_logged_offline_and_says_so_in_one_line(folder:
 
 
 def test_an_offline_run_carries_what_tells_it_from_others(folder: Path) -> None:
-    log_all(opened(folder, mode="offline")[0])
+    tracker, _ = opened(folder, mode="offline")
+    print("what is printed is no business of the tracker")
+    log_all(tracker)
     records = offline_records(folder)
+    assert {"output", "output_raw"} & {record.WhichOneof("record_type") for record in records} == set()
     (run,) = [record.run for record in records if record.WhichOneof("record_type") == "run"]
     metrics = [record.metric for record in records if record.WhichOneof("record_type") == "metric"]
     (exit_code,) = [record.exit.exit_code for record in records if record.WhichOneof("record_type") == "exit"]

@@ -1,0 +1,66 @@
+"""Boxes that a model found in an image, and the COCO results format that tells them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypedDict
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class FoundBoxes:
+    """What a model found in one image.
+
+    Shapes: `boxes_px` float64 [n, 4] as xmin, ymin, xmax, ymax in pixels; `scores` float32 [n], 0 to 1; `label_ids`
+    [n], integers, 1-based as in the label map.
+    """
+
+    boxes_px: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.float32]
+    label_ids: npt.NDArray[np.integer]
+
+    def __post_init__(self) -> None:
+        count = len(self.scores)
+        if self.boxes_px.shape != (count, 4) or self.label_ids.shape != (count,):
+            raise ValueError(f"boxes {self.boxes_px.shape}, scores {self.scores.shape}, ids {self.label_ids.shape}")
+
+    def from_score(self, least: float) -> FoundBoxes:
+        """Those with a score of at least `least`, in the same order."""
+        kept = self.scores >= least
+        return FoundBoxes(self.boxes_px[kept], self.scores[kept], self.label_ids[kept])
+
+
+class CocoDetection(TypedDict):
+    """One entry of the COCO results format; `bbox` is x, y, width, height in pixels."""
+
+    image_id: int
+    category_id: int
+    bbox: list[float]
+    score: float
+
+
+def coco_detections(image_id: int, found: FoundBoxes) -> list[CocoDetection]:
+    """The boxes found in one image in the COCO results format, in their order."""
+    return [
+        CocoDetection(
+            image_id=image_id,
+            category_id=int(label_id),
+            bbox=corner_and_size(box),
+            score=round(float(score), 6),
+        )
+        for box, score, label_id in zip(found.boxes_px, found.scores, found.label_ids, strict=True)
+    ]
+
+
+def corner_and_size(box_px: npt.NDArray[np.float64]) -> list[float]:
+    """xmin, ymin, xmax, ymax → COCO's x, y, width, height, in pixels to three digits."""
+    xmin, ymin, xmax, ymax = (float(corner) for corner in box_px)
+    return [round(value, 3) for value in (xmin, ymin, xmax - xmin, ymax - ymin)]
+
+
+def to_pixels(boxes: npt.NDArray[np.float32], *, height_px: int, width_px: int) -> npt.NDArray[np.float64]:
+    """Boxes [n, 4] as ymin, xmin, ymax, xmax in fractions → xmin, ymin, xmax, ymax in pixels, [n, 4]."""
+    scale = np.array([width_px, height_px, width_px, height_px], np.float64)
+    return boxes.astype(np.float64).reshape(-1, 4)[:, [1, 0, 3, 2]] * scale

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from odrun import cli
+
+HEAVY = ("tensorflow", "tf_keras", "object_detection.builders", "wandb", "matplotlib", "sklearn")
+PROBE = f"""
+import sys
+from odrun import cli
+try:
+    cli.main(sys.argv[1:])
+finally:
+    print("heavy:", sorted(name for name in {HEAVY} if name in sys.modules), file=sys.stderr)
+"""
+
+
+def odrun(*arguments: str, directory: Path, code: str | None = None) -> subprocess.CompletedProcess[str]:
+    start = ["-m", "odrun"] if code is None else ["-c", code]
+    return subprocess.run(
+        [sys.executable, *start, *arguments],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parent.parent)},
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("train", "--cfg", "job"), ("predict", "--cfg", "job"), ("train", "train.stepz=1")]
+)
+def test_what_runs_nothing_imports_neither_tensorflow_nor_anything_else_that_is_slow(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    done = odrun(*arguments, directory=tmp_path, code=PROBE)
+    assert done.stderr.splitlines()[-1] == "heavy: []"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_help_imports_nothing_but_the_standard_library(tmp_path: Path) -> None:
+    code = (
+        "import sys; from odrun import cli; cli.run(['--help']);"
+        "print(sorted(n for n in ('hydra', 'omegaconf', 'yaml', 'numpy', 'google.protobuf') if n in sys.modules))"
+    )
+    assert odrun(directory=tmp_path, code=code).stdout.splitlines()[-1] == "[]"
+
+
+def test_the_help_lists_the_commands_that_exist_and_no_others(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["--help"]) == 0
+    text = capsys.readouterr().out
+    listed = text.partition("commands:\n")[2].partition("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in listed] == ["train", "predict"]
+    folder = Path(cli.__file__).parent
+    conf = next(place for place in (folder / "conf", folder.parent / "conf") if place.is_dir())
+    assert all((conf / f"{command}.yaml").is_file() for command in cli.COMMANDS)
+
+
+def test_no_command_prints_the_help_and_is_an_input_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run([]) == 2
+    assert capsys.readouterr().out == cli.help_text()
+
+
+def test_the_version_is_that_of_the_installed_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["--version"]) == 0
+    name, version = capsys.readouterr().out.split()
+    assert (name, version.count(".")) == ("odrun", 2)
+
+
+@pytest.mark.parametrize(("command", "remedy"), [("trian", "did you mean train"), ("zzz", "valid: predict, train")])
+def test_an_unknown_command_is_answered_with_the_nearest(
+    command: str, remedy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run([command, "a=1"]) == 2
+    assert capsys.readouterr().err == (
+        f"odrun: there is no command '{command}'\n  where:  odrun {command}\n  remedy: {remedy}\n"
+    )
+
+
+def test_a_misspelt_key_ends_the_process_with_2_and_one_message(tmp_path: Path) -> None:
+    done = odrun("train", "train.stepz=3", directory=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "odrun: there is no train.stepz\n  where:  command line: train.stepz=3\n  remedy: did you mean steps\n"
+    )
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "odrun", "train", "--help"],
+        cwd=tmp_path,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parent.parent)},
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_ctrl_c_before_a_run_has_begun_ends_with_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "run", interrupted)
+    with pytest.raises(SystemExit) as left:
+        cli.main(["train"])
+    assert left.value.code == 128 + signal.SIGINT
+    assert capsys.readouterr().err == "odrun: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "completions"),
+    [
+        ("odrun ", ["train", "predict"]),
+        ("odrun pre", ["predict"]),
+        ("odrun train dataset=", ["dataset=digits", "dataset=voc"]),
+        ("odrun train train.st", ["train.steps="]),
+        ("odrun predict min", ["min_score="]),
+        ("odrun nonsense a", []),
+    ],
+)
+def test_a_shell_is_told_commands_and_then_overrides(
+    line: str, completions: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COMP_LINE", line)
+    assert cli.run(["-sc", "query=bash"]) == 0
+    assert capsys.readouterr().out.split() == completions
+
+
+def test_the_script_for_a_shell_completes_the_program(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["-sc", "install=bash"]) == 0
+    assert capsys.readouterr().out.rstrip().endswith("-F hydra_bash_completion odrun")

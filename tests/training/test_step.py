@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from odrun.compat.engine import (
+    TOTAL_LOSS,
+    DetectionModel,
+    library_code_unconverted,
+    optimizer_and_rate,
+    seed_everything,
+    training_batches,
+)
+from odrun.compat.tensorflow import tf
+from odrun.training.step import Trainer
+
+
+def weights(trainer: Trainer) -> list[np.ndarray]:
+    return [variable.numpy().copy() for variable in trainer.model.trainable_variables]
+
+
+def test_building_makes_all_variables_without_training(built: Any) -> None:
+    trainer = built.trainer
+
+    before = weights(trainer)
+    trainer.build(built.batch[0])
+
+    assert trainer.model.variable_count > len(before) > 100
+    assert all(np.array_equal(old, new) for old, new in zip(before, weights(trainer), strict=True))
+
+
+def test_a_step_changes_weights_counts_itself_and_lowers_the_loss_of_its_batch(built: Any) -> None:
+    trainer, (features, labels) = built.trainer, built.batch
+    first_step, before = int(trainer.step), weights(trainer)
+
+    losses = [float(trainer.train(features, labels)[TOTAL_LOSS]) for _ in range(6)]
+
+    assert int(trainer.step) == first_step + 6
+    assert any(not np.array_equal(old, new) for old, new in zip(before, weights(trainer), strict=True))
+    assert losses[-1] < losses[0]
+
+
+def test_a_step_equals_that_of_the_engine(compose_tiny: Callable[..., Any]) -> None:
+    """The same weights and batch through the OD API's own step: equal losses, equal weights after it."""
+    from object_detection.model_lib_v2 import eager_train_step
+
+    tiny = compose_tiny()
+    config = tiny.pipeline.train_config
+    with library_code_unconverted():
+        outcomes = []
+        for own in (True, False):
+            seed_everything(3)
+            model = DetectionModel(tiny.pipeline, is_training=True)
+            trainer = Trainer(model, tiny.pipeline)
+            features, labels = next(iter(training_batches(tiny.pipeline, model)))
+            trainer.build(features)
+            if own:
+                losses = trainer.train(features, labels)
+            else:
+                step = tf.Variable(0, dtype=tf.int64, trainable=False)
+                optimizer, _ = optimizer_and_rate(tiny.pipeline, step=step)
+                theirs = tf.function(
+                    lambda features, labels, model=model, optimizer=optimizer, step=step: eager_train_step(
+                        model.network,
+                        features,
+                        labels,
+                        config.unpad_groundtruth_tensors,
+                        optimizer,
+                        training_step=step,
+                        add_regularization_loss=config.add_regularization_loss,
+                        clip_gradients_value=config.gradient_clipping_by_norm,
+                    ),
+                    autograph=False,
+                )
+                losses = theirs(features, labels)
+            outcomes.append(({name: float(value) for name, value in losses.items()}, weights(trainer)))
+
+    (our_losses, our_weights), (their_losses, their_weights) = outcomes
+    assert our_losses == pytest.approx(their_losses, rel=1e-4)
+    for ours, theirs in zip(our_weights, their_weights, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_averaged_weights_are_there_within_the_context_and_exactly_gone_after_it(
+    compose_tiny: Callable[..., Any],
+) -> None:
+    averaging = "pipeline.train_config.optimizer"
+    tiny = compose_tiny(f"{averaging}.use_moving_average=true", f"+{averaging}.moving_average_decay=0.9")
+    with library_code_unconverted():
+        seed_everything(0)
+        model = DetectionModel(tiny.pipeline, is_training=True)
+        trainer = Trainer(model, tiny.pipeline)
+        features, labels = next(iter(training_batches(tiny.pipeline, model)))
+        trainer.build(features)
+        for _ in range(3):
+            trainer.train(features, labels)
+
+        trained = weights(trainer)
+        with trainer.averaged_weights():
+            averaged = weights(trainer)
+        restored = weights(trainer)
+
+    assert any(not np.array_equal(old, new) for old, new in zip(trained, averaged, strict=True))
+    assert all(np.array_equal(old, new) for old, new in zip(trained, restored, strict=True))
+
+
+def test_without_averages_the_context_leaves_the_weights_alone(built: Any) -> None:
+    before = weights(built.trainer)
+    with built.trainer.averaged_weights():
+        within = weights(built.trainer)
+
+    assert all(np.array_equal(old, new) for old, new in zip(before, within, strict=True))
