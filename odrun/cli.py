@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 
 from odrun.errors import InputError, nearest
 
@@ -53,6 +52,8 @@ def run(arguments: Sequence[str]) -> int:
         return 0 if arguments else InputError.exit_status
     command, *rest = arguments
     if command == "--version":
+        from importlib import metadata
+
         sys.stdout.write(f"odrun {metadata.version('odrun')}\n")
         return 0
     if command in ("-sc", "--shell-completion"):

@@ -25,7 +25,9 @@ SOURCE_ID = standard_fields.InputDataFields.source_id
 TOTAL_LOSS = "Loss/total_loss"
 LABEL_ID_OFFSET = 1
 
-_WRITTEN_FOR_GRAPHS = ("object_detection", "official", "tf_keras", "tf_slim")
+_LIBRARY_RULES = tuple(
+    autograph_config.DoNotConvert(name) for name in ("object_detection", "official", "tf_keras", "tf_slim")
+)
 
 Features = Mapping[str, tf.Tensor]
 Labels = Mapping[str, tf.Tensor]
@@ -37,9 +39,21 @@ def library_code_unconverted() -> Iterator[None]:
 
     They are written with graph operations and need no conversion, which costs most of the time to a first step.
     """
-    rules = tuple(autograph_config.DoNotConvert(name) for name in _WRITTEN_FOR_GRAPHS)
+    with _conversion_rules((*_LIBRARY_RULES, *autograph_config.CONVERSION_RULES)):
+        yield
+
+
+@contextmanager
+def _library_code_converted() -> Iterator[None]:
+    published = tuple(rule for rule in autograph_config.CONVERSION_RULES if rule not in _LIBRARY_RULES)
+    with _conversion_rules(published):
+        yield
+
+
+@contextmanager
+def _conversion_rules(rules: tuple[Any, ...]) -> Iterator[None]:
     before = autograph_config.CONVERSION_RULES
-    autograph_config.CONVERSION_RULES = rules + tuple(before)
+    autograph_config.CONVERSION_RULES = rules
     try:
         yield
     finally:
@@ -137,7 +151,19 @@ def seed_everything(seed: int) -> None:
 
 
 def training_batches(pipeline: Any, model: DetectionModel) -> tf.data.Dataset:
-    """Endless (features, labels) batches of the training records, augmented as the pipeline says."""
+    """Endless (features, labels) batches of the training records, augmented as the pipeline says.
+
+    A few augmentations of the OD API (`random_square_crop_by_scale`) are written for AutoGraph; with one of them the
+    input is converted, within `library_code_unconverted` too.
+    """
+    try:
+        return _train_input(pipeline, model)
+    except tf.errors.OperatorNotAllowedInGraphError:
+        with _library_code_converted():
+            return _train_input(pipeline, model)
+
+
+def _train_input(pipeline: Any, model: DetectionModel) -> tf.data.Dataset:
     return inputs.train_input(
         train_config=pipeline.train_config,
         train_input_config=pipeline.train_input_reader,

@@ -52,12 +52,10 @@ def unfetched_backbones(finder: MendingFinder) -> None:
             f"object_detection.models.{name}",
             substitution(r"weights='imagenet' if depth_multiplier == 1\.0 else None", "weights=None"),
         )
-        finder.rewrite(
-            f"object_detection.models.{name}_tf2_test",
-            substitution(
-                r"mobilenet_v2\(True, include_top=False\)", "mobilenet_v2(True, include_top=False, weights=None)"
-            ),
-        )
+    finder.rewrite(
+        "object_detection.models.center_net_mobilenet_v2_feature_extractor_tf2_test",
+        substitution(r"mobilenet_v2\(True, include_top=False\)", "mobilenet_v2(True, include_top=False, weights=None)"),
+    )
 
 
 def lab_colours(finder: MendingFinder) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue, OmegaConfBaseException
-from yaml import MarkedYAMLError, YAMLError  # type: ignore[import-untyped]  # comes with OmegaConf, without its types
+from yaml import MarkedYAMLError, YAMLError
 
 from odrun.config.arguments import argument_for, config_folders, quoted
 from odrun.config.keys import COMMAND_LINE, dotted, key_or_value, plain

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError  # type: ignore[import-untyped]  # comes with OmegaConf, without its types
+from yaml import YAMLError
 
 from odrun.config.location import conf_dir
 
@@ -19,6 +19,7 @@ _UNFIT_IN_A_NAME = re.compile(r"[^\w.,=+~-]+")
 
 def register() -> None:
     """Make the resolvers known to OmegaConf; calling it again changes nothing."""
+    OmegaConf.register_new_resolver("expand_home", expand_home, replace=True)
     OmegaConf.register_new_resolver("file_name", file_name, replace=True)
     OmegaConf.register_new_resolver("trial_name", trial_name, replace=True)
     OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
@@ -26,6 +27,11 @@ def register() -> None:
     OmegaConf.register_new_resolver("user_cache", user_cache, replace=True)
     OmegaConf.register_new_resolver("in_proportion", in_proportion, replace=True)
     OmegaConf.register_new_resolver("group_options", group_options, replace=True)
+
+
+def expand_home(path: str) -> str:
+    """`path` with a leading `~` as the home folder, for the directories that Hydra makes."""
+    return str(Path(str(path)).expanduser())
 
 
 def file_name(text: str) -> str:

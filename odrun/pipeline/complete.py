@@ -37,6 +37,8 @@ def complete(
     checkpoint, None for random weights; its `checkpoint_type` ("detection", "classification", ...) may be None to keep
     the configuration's own. The evaluation reads once, in order, one image at a time.
 
+    Record, label map and checkpoint paths that the configuration brings are replaced; a note names each.
+
     A cosine schedule's warm-up (with the steps that hold the base rate) has to end before the training does. One that
     does not is shortened to a tenth of the training's steps, rounded down, without holding; a note says so.
 
@@ -46,10 +48,22 @@ def complete(
     """
     completed = type(config)()
     completed.CopyFrom(config)
+    notes = _replaced(config)
     _set_classes(completed, num_classes)
     _set_readers(completed, train_records, validation_records, label_map)
     _set_checkpoint(completed, checkpoint, checkpoint_type)
-    return CompletedPipeline(completed, tuple(_fit_warmup(completed)))
+    return CompletedPipeline(completed, (*notes, *_fit_warmup(completed)))
+
+
+def _replaced(config: Any) -> list[str]:
+    """A note for each path that was set by hand and gives way to what odrun knows."""
+    readers = [("train_input_reader", config.train_input_reader)]
+    readers += [(f"eval_input_reader.{number}", reader) for number, reader in enumerate(config.eval_input_reader)]
+    given = [("train_config.fine_tune_checkpoint", "model.checkpoint", config.train_config.fine_tune_checkpoint)]
+    for name, reader in readers:
+        given.append((f"{name}.label_map_path", "dataset", reader.label_map_path))
+        given.append((f"{name}.tf_record_input_reader", "dataset", reader.tf_record_input_reader.input_path))
+    return [f"pipeline.{field} is not used: {key} decides" for field, key, value in given if value]
 
 
 def _set_classes(config: Any, num_classes: int) -> None:

@@ -52,7 +52,7 @@ def restore_start(model: DetectionModel) -> int:
         if "_CHECKPOINTABLE_OBJECT_GRAPH" not in stored:
             raise InputError("this is a TensorFlow 1 checkpoint; a TensorFlow 2 one is needed", where=prefix)
         tf.train.Checkpoint(**objects).restore(prefix).expect_partial().assert_existing_objects_matched()
-    except (tf.errors.OpError, ValueError) as error:
+    except (tf.errors.OpError, ValueError, IndexError) as error:
         raise InputError(f"the checkpoint cannot be read: {_first_line(error)}", where=prefix, remedy=remedy) from error
     except AssertionError as error:
         raise InputError("the checkpoint is of another architecture", where=prefix, remedy=remedy) from error

@@ -68,6 +68,13 @@ def test_a_run_gets_its_settings_overrides_text_and_a_directory_named_after_data
     assert contents(directory) == ["done"]
 
 
+def test_an_output_root_in_the_home_folder_is_found_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    recorder = Recorder()
+    assert application.run("train", ['paths.outputs="~/runs"'], do=recorder) == 0
+    assert recorder.directories[0].parent == tmp_path / "runs" / "train"
+
+
 def test_overrides_may_stand_on_both_sides_of_a_flag(tmp_path: Path) -> None:
     recorder = Recorder()
     assert run(tmp_path, recorder, "train.steps=3", "-m", "train.seed=1,2") == 0
@@ -138,6 +145,13 @@ def test_an_output_root_that_cannot_be_made_is_the_users_to_change(
     told = capsys.readouterr().err
     assert told.startswith("odrun: the run directory cannot be made: not a directory\n")
     assert told.endswith("  remedy: paths.outputs=DIR\n")
+
+
+def test_a_configuration_file_that_cannot_be_read_is_told_from_a_directory_that_cannot_be_made() -> None:
+    file = application._unusable_path(PermissionError(13, "Permission denied", "/a/b.yaml"))
+    folder = application._unusable_path(PermissionError(13, "Permission denied", "/a/b"))
+    assert file.what == "the configuration file cannot be read: permission denied"
+    assert folder.what == "the run directory cannot be made: permission denied"
 
 
 def test_a_sweep_runs_every_combination_in_a_directory_of_its_own(

@@ -75,3 +75,8 @@ def test_the_groups_of_train_are_listed_with_options_and_defaults() -> None:
         "tracking",
         "train",
     ]
+
+
+def test_the_home_folder_is_expanded_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert [resolvers.expand_home(path) for path in ("~/runs", "runs", "/a/~b")] == ["/home/me/runs", "runs", "/a/~b"]

@@ -98,6 +98,20 @@ def test_random_weights_leave_no_checkpoint_behind() -> None:
     assert not config.train_config.HasField("fine_tune_checkpoint_type")
 
 
+def test_paths_set_by_hand_are_replaced_and_named() -> None:
+    given = node()
+    given["train_config"]["fine_tune_checkpoint"] = "mine"
+    given["train_input_reader"] = {"tf_record_input_reader": {"input_path": ["mine"]}}
+    given["eval_input_reader"] = [{"label_map_path": "mine"}]
+    done = completed(given)
+    assert b"mine" not in done.config.SerializeToString()
+    assert done.notes == (
+        "pipeline.train_config.fine_tune_checkpoint is not used: model.checkpoint decides",
+        "pipeline.train_input_reader.tf_record_input_reader is not used: dataset decides",
+        "pipeline.eval_input_reader.0.label_map_path is not used: dataset decides",
+    )
+
+
 @pytest.mark.parametrize(
     ("steps", "warmup", "hold", "kept", "notes"),
     [

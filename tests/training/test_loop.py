@@ -22,7 +22,11 @@ class CountingTrainer:
     def train(self, features: object, labels: object) -> dict[str, float]:
         self.step += 1
         total = self._losses.get(self.step, 1 / self.step)
-        return {"Loss/classification_loss": total / 2, "Loss/RPNLoss/objectness_loss": total / 2, "Loss/total_loss": total}
+        return {
+            "Loss/classification_loss": total / 2,
+            "Loss/RPNLoss/objectness_loss": total / 2,
+            "Loss/total_loss": total,
+        }
 
 
 def run(trainer: CountingTrainer, *, steps: int, log_every: int = 2, stop_after: int | None = None) -> list[StepReport]:
