@@ -44,7 +44,8 @@ def write_shapes(folder: Path, *, count: int, seed: int) -> Path:
             box = (left, top, left + side, top + side)
             draw = canvas.ellipse if name == "disc" else canvas.rectangle
             draw(box, fill=tuple(int(value) for value in rng.integers(0, 120, 3)))
-            corners = "".join(f"<{key}>{value}</{key}>" for key, value in zip(("xmin", "ymin", "xmax", "ymax"), box))
+            named = dict(zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True))
+            corners = "".join(f"<{key}>{value}</{key}>" for key, value in named.items())
             objects.append(f"<object><name>{name}</name><bndbox>{corners}</bndbox></object>")
         image.save(folder / f"{number:03}.jpg", quality=90)
         (folder / f"{number:03}.xml").write_text(
