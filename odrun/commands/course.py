@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 
-from odrun.errors import InterruptedRunError, OdrunError
+from odrun.errors import InterruptedRunError, OdrunError, RunFailedError
 from odrun.runs.clock import peak_memory_mb, seconds_since_process_start
 from odrun.runs.directory import RunDirectory
+from odrun.runs.log import logger
 from odrun.runs.summary import Best, Status, Summary, Throughput, Timings
 
 _UNFORESEEN = "an unforeseen error; log.txt has the traceback"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Course:
     """Within this context a run is under way; on leaving it, `summary.json` is written, whatever happened.
 
-    `KeyboardInterrupt` leaves it as `InterruptedRunError`.
+    `KeyboardInterrupt` leaves it as `InterruptedRunError`, a full disk as `RunFailedError`; any other error as it came.
     """
 
     def __init__(self, directory: RunDirectory) -> None:
@@ -37,19 +40,23 @@ class Course:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        interruption = None
-        if isinstance(error, KeyboardInterrupt):
-            interruption = InterruptedRunError("stopped before it was done", signal_number=signal.SIGINT)
+        told = error if isinstance(error, OdrunError) else self._told(error)
         if error is None:
             self.status = "completed"
-        elif isinstance(interruption or error, InterruptedRunError):
+        elif isinstance(told, InterruptedRunError):
             self.status = "interrupted"
         message = None
         if self.status == "failed":
-            message = str(error) if isinstance(error, OdrunError) else _UNFORESEEN
-        self.summary(error=message).write(self._directory.summary)
-        if interruption is not None:
-            raise interruption from error
+            message = _UNFORESEEN if told is None else str(told)
+        summary = self.summary(error=message)
+        try:
+            summary.write(self._directory.summary)
+        except OSError as fault:
+            if error is None:
+                raise self._unwritable(fault) from fault
+            logger.warning("summary.json cannot be written: %s", fault)
+        if told is not None and told is not error:
+            raise told from error
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
@@ -77,4 +84,19 @@ class Course:
             throughput=self.throughput,
             peak_memory_mb=peak_memory_mb(),
             error=error,
+        )
+
+    def _told(self, error: BaseException | None) -> OdrunError | None:
+        """What a foreign error means to the user, where that is known."""
+        if isinstance(error, KeyboardInterrupt):
+            return InterruptedRunError("stopped before it was done", signal_number=signal.SIGINT)
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            return self._unwritable(error)
+        return None
+
+    def _unwritable(self, error: OSError) -> RunFailedError:
+        return RunFailedError(
+            f"a file of the run cannot be written: {(error.strerror or str(error)).lower()}",
+            where=str(self._directory.path),
+            remedy="make sure that the disk has room and the folder can be written; files written before are whole",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -82,9 +83,11 @@ def _detect(
 
 
 def picture_names(images: Sequence[SourceImage]) -> list[str]:
-    """The name of each image's picture: its own with the ending .jpg, added to its own ending where two would meet."""
+    """The name of each image's picture: its own ending in .jpg, or with .jpg added to it where two could meet."""
     short = [str(PurePosixPath(image.name).with_suffix(".jpg")) for image in images]
-    return [name if short.count(name) == 1 else f"{image.name}.jpg" for image, name in zip(images, short, strict=True)]
+    long = [f"{image.name}.jpg" for image in images]
+    uses = Counter((*short, *long))
+    return [name if uses[name] == 1 else other for name, other in zip(short, long, strict=True)]
 
 
 def _draw(pixels: npt.NDArray[np.uint8], shown: FoundBoxes, class_names: Mapping[int, str], path: Path) -> None:
