@@ -143,9 +143,10 @@ def test_a_summary_that_cannot_be_written_fails_a_run_that_ended_well(tmp_path: 
 
 
 def test_what_was_reached_before_a_failure_is_kept(tmp_path: Path) -> None:
-    with pytest.raises(RunFailedError), Course(RunDirectory(tmp_path)) as course:
-        course.best, course.metrics = Best(5, "AR_1", METRICS["AR_1"]), METRICS
-        course.add_seconds("train_s", 12.0)
+    course = Course(RunDirectory(tmp_path))
+    course.best, course.metrics = Best(5, "AR_1", METRICS["AR_1"]), METRICS
+    course.add_seconds("train_s", 12.0)
+    with pytest.raises(RunFailedError), course:
         raise RunFailedError("the disk is gone")
 
     told = summary(tmp_path)
@@ -171,15 +172,15 @@ def test_timings_of_one_name_add_up_and_those_not_reached_are_none(tmp_path: Pat
 
 
 def test_timed_adds_to_what_was_there_also_when_it_fails(tmp_path: Path) -> None:
-    with pytest.raises(RunFailedError), Course(RunDirectory(tmp_path)) as course:
-        course.add_seconds("build_s", 100.0)
-        with course.timed("build_s"):
-            pass
-        before = course.summary(error="none yet").timings.build_s
-        with course.timed("build_s"):
-            raise RunFailedError("planted")
+    course = Course(RunDirectory(tmp_path))
+    course.add_seconds("build_s", 100.0)
+    with course.timed("build_s"):
+        pass
+    before = course.summary(error="none yet").timings.build_s
+    with pytest.raises(RunFailedError), course.timed("build_s"):
+        raise RunFailedError("planted")
 
-    after = summary(tmp_path).timings.build_s
+    after = course.summary(error="none yet").timings.build_s
     assert before is not None
     assert after is not None
     assert 100 < before < after

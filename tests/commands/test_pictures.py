@@ -18,7 +18,7 @@ FOUND_BOX = (11.0, 21.0, 52.0, 61.0)
 
 
 def evaluated(image_id: int, *scores: float, side_px: int = 160) -> EvaluatedImage:
-    """An image of noise with one true disc, and one square found with each of the scores."""
+    """An image of noise with one true disc, and a square found with each of the scores, each further to the right."""
     count = len(scores)
     truth = TrueImage(
         image_id=image_id,
@@ -28,9 +28,8 @@ def evaluated(image_id: int, *scores: float, side_px: int = 160) -> EvaluatedIma
         label_ids=np.array([1]),
         is_crowd=np.array([False]),
     )
-    found = FoundBoxes(
-        np.tile(np.array(FOUND_BOX), (count, 1)), np.array(scores, np.float32), np.full(count, 2, np.int32)
-    )
+    boxes_px = np.array(FOUND_BOX) + 30 * np.arange(count)[:, np.newaxis] * np.array([1, 0, 1, 0])
+    found = FoundBoxes(boxes_px, np.array(scores, np.float32), np.full(count, 2, np.int32))
     pixels = np.random.default_rng(image_id).integers(0, 256, (side_px, side_px, 3), dtype=np.uint8)
     return EvaluatedImage(truth, found, pixels)
 

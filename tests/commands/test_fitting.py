@@ -1,0 +1,224 @@
+"""Real trainings of a small model: one to its end, one that Ctrl-C stops, one that diverges."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from odrun.commands.course import Course
+from odrun.commands.fitting import STOPPING, fit
+from odrun.compat.tensorflow import tf
+from odrun.errors import InterruptedRunError, OdrunError, RunFailedError
+from odrun.report.terminal import Terminal
+from odrun.runs.directory import RunDirectory
+from odrun.runs.summary import Best, Summary
+from odrun.settings import METRIC_KEYS
+
+
+class ImpatientTerminal(io.StringIO):
+    """Sends this process SIGINT, once, when it shows the first training step, as a user does with Ctrl-C."""
+
+    has_sent = False
+
+    def write(self, text: str) -> int:
+        if "step 1/" in text and not self.has_sent:
+            self.has_sent = True
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().write(text)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The directory of a training that has ended, the error that it ended with, and what the terminal showed."""
+
+    directory: RunDirectory
+    error: OdrunError | None
+    shown: str
+
+    @property
+    def summary(self) -> Summary:
+        return Summary.read(self.directory.summary)
+
+    def rows(self) -> list[dict[str, float]]:
+        return [json.loads(line) for line in self.directory.metrics.read_text().splitlines()]
+
+
+def fitted(tiny: Any, path: Path, stream: io.StringIO) -> Fitted:
+    directory = RunDirectory(path)
+    error = None
+    try:
+        with Course(directory) as course:
+            fit(tiny.job, tiny.pipeline, tiny.data, directory=directory, course=course, terminal=Terminal(stream))
+    except OdrunError as raised:
+        error = raised
+    return Fitted(directory, error, stream.getvalue())
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture(scope="module")
+def finished(compose_tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Fitted:
+    """Two steps, each with a checkpoint, and one evaluation at the end."""
+    tiny = compose_tiny(
+        "train.steps=2",
+        "train.log_every=1",
+        "train.checkpoint.every=1",
+        "train.checkpoint.keep=2",
+        "eval.every=null",
+        "eval.pictures=1",
+    )
+    return fitted(tiny, tmp_path_factory.mktemp("runs") / "finished", io.StringIO())
+
+
+@pytest.fixture(scope="module")
+def stopped(
+    finished: Fitted, compose_tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Fitted]:
+    """More steps, from the best checkpoint of `finished`, stopped in the first; SIGINT is Python's own meanwhile."""
+    tiny = compose_tiny("train.steps=20")
+    tiny.pipeline.train_config.fine_tune_checkpoint = str(finished.directory.best_checkpoint(2))
+    tiny.pipeline.train_config.fine_tune_checkpoint_type = "full"
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield fitted(tiny, tmp_path_factory.mktemp("runs") / "stopped", ImpatientTerminal())
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="module")
+def diverged(compose_tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Fitted:
+    """A learning rate at which the weights leave the range of numbers with the first step."""
+    tiny = compose_tiny("train.steps=3", "train.log_every=1", "train.learning_rate=1e30", "train.warmup_steps=0")
+    return fitted(tiny, tmp_path_factory.mktemp("runs") / "diverged", io.StringIO())
+
+
+def test_a_finished_training_leaves_every_file_that_a_run_is_to_have(finished: Fitted) -> None:
+    assert finished.error is None
+    folder = finished.directory.path
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "checkpoints",
+        "eval",
+        "export",
+        "metrics.jsonl",
+        "plots",
+        "predictions",
+        "summary.json",
+        "tensorboard",
+    ]
+    assert files(folder / "eval") == ["2/detections.json", "2/metrics.json"]
+    assert files(folder / "plots") == ["average_precision.png", "class_average_precision.png", "losses.png"]
+    image_id = min(entry["image_id"] for entry in json.loads(finished.directory.eval(2).detections.read_text()))
+    assert files(folder / "predictions") == [f"{image_id}.jpg", f"{image_id}_plain.png", "sheet.jpg"]
+    assert len(files(folder / "tensorboard")) == 1
+    assert {"checkpoint/ckpt-0.index", "saved_model/saved_model.pb", "pipeline.config", "label_map.pbtxt"} <= set(
+        files(folder / "export")
+    )
+
+
+def test_each_step_has_its_checkpoint_where_that_is_asked_for_and_the_best_lies_apart(finished: Fitted) -> None:
+    folder = finished.directory.checkpoints
+
+    assert [path.name for path in sorted(folder.rglob("*.index"))] == ["ckpt-2.index", "ckpt-1.index", "ckpt-2.index"]
+    assert tf.train.latest_checkpoint(str(folder)) == str(finished.directory.checkpoint(2))
+    assert tf.train.latest_checkpoint(str(folder / "best")) == str(finished.directory.best_checkpoint(2))
+    for step in (1, 2):
+        reader = tf.train.load_checkpoint(str(finished.directory.checkpoint(step)))
+        assert reader.get_tensor("step/.ATTRIBUTES/VARIABLE_VALUE") == step
+
+
+def test_each_logged_step_has_one_line_and_the_last_one_its_evaluation(finished: Fitted) -> None:
+    one, two = finished.rows()
+
+    assert (one["step"], two["step"]) == (1, 2)
+    assert {"train/loss/total", "train/learning_rate", "train/images_per_s"} <= set(one)
+    assert [key for key in one if key.startswith("eval/")] == []
+    assert [key for key in two if key.startswith("eval/")] == [f"eval/{key}" for key in METRIC_KEYS]
+
+
+def test_the_summary_tells_the_best_checkpoint_with_its_metrics(finished: Fitted) -> None:
+    metrics = json.loads(finished.directory.eval(2).metrics.read_text())
+
+    summary = finished.summary
+    assert (summary.status, summary.steps, summary.error) == ("completed", 2, None)
+    assert (summary.best, summary.metrics) == (Best(2, "AP", metrics["AP"]), metrics)
+
+
+def test_the_summary_tells_how_long_each_part_took_and_how_fast_training_was(finished: Fitted) -> None:
+    timings, throughput = finished.summary.timings, finished.summary.throughput
+
+    assert throughput is not None
+    assert throughput.steps_per_s is not None
+    assert throughput.images_per_s == pytest.approx(2 * throughput.steps_per_s)
+    assert (timings.import_s, timings.prepare_s) == (None, None)
+    parts = (timings.build_s, timings.train_s, timings.eval_s)
+    assert all(part is not None and part > 0 for part in parts)
+    assert timings.first_step_s is not None
+    assert timings.total_s is not None
+    assert timings.first_step_s < timings.total_s
+    assert sum(part for part in parts if part is not None) < timings.total_s
+
+
+def test_the_export_is_said_to_be_equal_to_the_checkpoint(finished: Fitted) -> None:
+    assert "equal to the checkpoint on 4 images: largest difference" in finished.shown
+
+
+def test_a_signal_stops_training_after_the_step_with_130(stopped: Fitted) -> None:
+    assert isinstance(stopped.error, InterruptedRunError)
+    assert (stopped.error.exit_status, stopped.error.what, stopped.error.where) == (
+        130,
+        "stopped by SIGINT after step 1 of 20; a checkpoint of it has been saved",
+        str(stopped.directory.checkpoints),
+    )
+    assert STOPPING in stopped.shown
+    assert (stopped.summary.status, stopped.summary.steps, stopped.summary.best) == ("interrupted", 1, None)
+
+
+def test_a_training_that_was_stopped_leaves_a_checkpoint_of_its_last_step_and_its_metrics(stopped: Fitted) -> None:
+    assert sorted(path.name for path in stopped.directory.path.iterdir()) == [
+        "checkpoints",
+        "metrics.jsonl",
+        "summary.json",
+        "tensorboard",
+    ]
+    assert tf.train.latest_checkpoint(str(stopped.directory.checkpoints)) == str(stopped.directory.checkpoint(1))
+    assert [row["step"] for row in stopped.rows()] == [1]
+
+
+def test_after_a_training_signals_do_what_they_did_before(stopped: Fitted) -> None:
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_training_that_starts_from_a_checkpoint_tells_how_much_of_the_model_it_filled(stopped: Fitted) -> None:
+    line = next(line for line in stopped.shown.splitlines() if "variables restored" in line)
+
+    restored, of, total = line.split()[:3]
+    assert of == "of"
+    assert 100 < int(restored) <= int(total)
+
+
+def test_a_loss_that_is_no_number_fails_the_run_with_the_step_and_a_remedy(diverged: Fitted) -> None:
+    assert isinstance(diverged.error, RunFailedError)
+    assert diverged.error.where == "step 2"
+    assert diverged.error.remedy is not None
+    assert "train.learning_rate" in diverged.error.remedy
+    assert (diverged.summary.status, diverged.summary.steps) == ("failed", 1)
+    assert diverged.summary.error == str(diverged.error)
+
+
+def test_a_training_that_diverged_leaves_neither_a_best_checkpoint_nor_an_export(diverged: Fitted) -> None:
+    assert sorted(path.name for path in diverged.directory.path.iterdir()) == [
+        "metrics.jsonl",
+        "summary.json",
+        "tensorboard",
+    ]
+    assert [row["step"] for row in diverged.rows()] == [1]
