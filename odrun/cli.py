@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from odrun.errors import InputError, nearest
+from odrun.errors import InputError, RunFailedError, nearest
 
 COMMANDS = {
     "train": "the main job: data to records, training with evaluation, metrics, export, pictures (-m sweeps)",
@@ -32,13 +32,16 @@ exit status: 0 done, 1 the run failed, 2 the input is wrong, 130 or 143 stopped 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave the process with its exit status; `arguments` default to `sys.argv[1:]`."""
+    _open_closed_streams()
     try:
         status = run(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader, such as `head`, has seen enough; what is left in the buffer must not raise again at exit.
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # What is left in the buffer must not raise again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
+        status = _status_of_lost_output(error)
     except KeyboardInterrupt:
         sys.stderr.write("odrun: interrupted\n")
         status = 128 + signal.SIGINT
@@ -73,6 +76,22 @@ def help_text() -> str:
     """What `odrun --help` prints."""
     width = max(map(len, COMMANDS))
     return _HELP.format(commands="\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()))
+
+
+def _open_closed_streams() -> None:
+    """A standard stream that the caller closed (`>&-`) is None in Python; what goes there is for nobody."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_WRONLY)
+            setattr(sys, name, os.fdopen(descriptor, "w"))
+
+
+def _status_of_lost_output(error: OSError) -> int:
+    if isinstance(error, BrokenPipeError):
+        # The reader, such as `head`, has seen enough.
+        return 0
+    sys.stderr.write(f"odrun: standard output cannot be written: {(error.strerror or str(error)).lower()}\n")
+    return RunFailedError.exit_status
 
 
 def _complete(arguments: Sequence[str]) -> int:

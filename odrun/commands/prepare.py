@@ -32,6 +32,7 @@ from odrun.settings import DatasetSettings
 DIGITS = "digits"
 ROOM_FACTOR = 1.2
 _NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT))
+_A_FILE = frozenset((errno.ENOTDIR, errno.EEXIST))
 _OTHER_CACHE = "set paths.cache=DIR to a folder that you can write to and that has room"
 
 Report = Callable[[str], None]
@@ -79,7 +80,7 @@ def _source(dataset: DatasetSettings, cache: Path, report: Report) -> tuple[str,
         if dataset.path is not None:
             raise InputError(
                 "The embedded digits are not read from a folder.",
-                where=f"dataset.path={dataset.path} with dataset.format={DIGITS}",
+                where="dataset.path",
                 remedy="to train on your own images: dataset=voc dataset.path=DIR",
             )
         return "voc", _digits_folder(cache, report)
@@ -96,8 +97,8 @@ def _source(dataset: DatasetSettings, cache: Path, report: Report) -> tuple[str,
     folder = Path(dataset.path).expanduser()
     if not folder.is_dir():
         raise InputError(
-            f"The data set's folder is {'no folder' if folder.exists() else 'not there'}.",
-            where=f"dataset.path={dataset.path} (absolute: {folder.absolute()})",
+            f"The data set's folder is {'no folder' if folder.exists() else 'not there'}: {folder.absolute()}",
+            where="dataset.path",
             remedy="set dataset.path=DIR to the folder that holds the annotations and images",
         )
     return dataset.format, folder
@@ -162,8 +163,9 @@ def _making(folder: Path, cache: Path, report: Report) -> Iterator[None]:
             yield
     except OSError as error:
         full = error.errno in _NO_ROOM
+        reason = "a file stands where a folder is needed" if error.errno in _A_FILE else (error.strerror or str(error))
         raise InputError(
-            "The disk of the cache is full." if full else f"The cache cannot be written: {error.strerror}.",
+            "The disk of the cache is full." if full else f"The cache cannot be written: {reason}.",
             where=str(error.filename or cache),
             remedy=_OTHER_CACHE,
         ) from error

@@ -6,6 +6,7 @@ what, where and the remedy on standard error, no traceback, no empty run directo
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
@@ -22,7 +23,12 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from odrun.config import composition, jobs, resolvers, schemas, sweep
-from odrun.config.arguments import asks_for_completion, overrides_first
+from odrun.config.arguments import (
+    asks_for_completion,
+    asks_for_config,
+    overrides_first,
+    refuse_unreadable_flags,
+)
 from odrun.config.location import conf_dir
 from odrun.errors import InputError, InterruptedRunError, OdrunError, RunFailedError
 from odrun.runs.directory import RunDirectory
@@ -93,11 +99,14 @@ def run(command: str, arguments: Sequence[str], *, do: Command | None = None) ->
     resolvers.register()
     session = _Session(do_job if do is None else do)
     try:
+        refuse_unreadable_flags(command, arguments)
         sweep.check(command, arguments)
         with _arguments_of(command, arguments):
             hydra.main(config_path=str(conf_dir()), config_name=command, version_base=jobs.HYDRA_VERSION_BASE)(
                 session.run
             )()
+        if asks_for_config(arguments):
+            sweep.check_shown(command, arguments)
     except OdrunError as error:
         return _tell(error)
     except composition.REFUSALS as error:
@@ -107,7 +116,7 @@ def run(command: str, arguments: Sequence[str], *, do: Command | None = None) ->
             raise
         return _tell(composition.explain(error, command, arguments))
     except OSError as error:
-        if isinstance(error, BrokenPipeError):
+        if error.filename is None:
             raise
         return _tell(_unusable_path(error))
     except KeyboardInterrupt:
@@ -151,6 +160,7 @@ def _unusable_path(error: OSError) -> InputError:
 
 
 def _conclude(trials: Sequence[Trial]) -> int:
+    _remove_sweep_without_runs(trials)
     failed = [trial for trial in trials if trial.error is not None]
     if not failed:
         return 0
@@ -175,25 +185,39 @@ def _say(line: str, stream: TextIO) -> None:
 
 
 def _remove_empty(folder: Path) -> None:
-    """Remove `folder`, and the folder of its command above it, as far as they are empty."""
+    """Remove `folder`, and the folder of its command above it, as far as they are empty and nobody works in them."""
     for path in (folder, folder.parent):
-        if not path.is_dir() or any(path.iterdir()):
+        if not path.is_dir():
+            continue
+        if any(path.iterdir()) or Path.cwd().is_relative_to(path):
             return
         path.rmdir()
+
+
+def _remove_sweep_without_runs(trials: Sequence[Trial]) -> None:
+    """Remove the directory of a sweep whose trials have all been refused: nothing but Hydra's note lies in it."""
+    for folder in {trial.directory.parent for trial in trials if trial.number is not None}:
+        note = folder / "multirun.yaml"
+        if note.is_file() and [*folder.iterdir()] == [note]:
+            note.unlink()
+            _remove_empty(folder)
 
 
 @contextmanager
 def _arguments_of(command: str, arguments: Sequence[str]) -> Iterator[None]:
     """Within it, `hydra.main` reads `arguments` and lets its exceptions through instead of printing them itself."""
-    before, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    before, full_error, told_of_lost_lines = sys.argv, os.environ.get("HYDRA_FULL_ERROR"), logging.raiseExceptions
     # A shell completes the program, whose first word it looks at, not the command.
     program = "odrun" if asks_for_completion(arguments) else f"odrun {command}"
     sys.argv = [program, *overrides_first(arguments)]
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    # `--info` is printed by way of logging, which answers a reader that went away with a traceback a line.
+    logging.raiseExceptions = False
     try:
         yield
     finally:
         sys.argv = before
+        logging.raiseExceptions = told_of_lost_lines
         if full_error is None:
             del os.environ["HYDRA_FULL_ERROR"]
         else:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import re
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from hydra._internal.utils import get_args_parser
+
 from odrun.config.location import conf_dir
+from odrun.errors import InputError
 
 _FOLDER_FLAGS = ("--config-dir", "-cd")
 _NAME_FLAGS = ("--config-name", "-cn")
@@ -13,7 +20,8 @@ _MULTIRUN_FLAGS = ("--multirun", "-m")
 _VALUED_FLAGS = (*_FOLDER_FLAGS, *_NAME_FLAGS, "--config-path", "-cp", "--package", "-p", "--cfg", "-c")
 _INFO_FLAGS = ("--info", "-i")
 _COMPLETION_FLAGS = ("--shell-completion", "-sc")
-_SHOWING_FLAGS = (*_INFO_FLAGS, *_COMPLETION_FLAGS, "--cfg", "-c", "--help", "-h", "--hydra-help")
+_CONFIG_FLAGS = ("--cfg", "-c")
+_SHOWING_FLAGS = (*_INFO_FLAGS, *_COMPLETION_FLAGS, *_CONFIG_FLAGS, "--help", "-h", "--hydra-help")
 _MAY_SWEEP = ("sweep=", "experiment=", "hydra.mode=", "hydra/sweeper=")
 
 
@@ -35,9 +43,31 @@ def touches(argument: str, key: str) -> bool:
 
 
 def quoted(key: str, value: str) -> str:
-    """The argument to type in a shell so that Hydra takes `value` as the text it is."""
-    inner = value.strip("'\"").replace("\\", "\\\\").replace('"', '\\"')
-    return f"'{key}=\"{inner}\"'"
+    """The argument to type in a shell so that Hydra takes `value` as the text it is; a quote left open is dropped."""
+    text = value.strip(value[0]) if value[:1] in ("'", '"') else value
+    # Hydra's quoted strings double the backslashes that stand before a quote, and no others.
+    inner = re.sub(r'(\\*)"', r'\1\1\\"', text)
+    trailing = len(inner) - len(inner.rstrip("\\"))
+    return shlex.quote(f'{key}="{inner}{inner[len(inner) - trailing :]}"')
+
+
+def refuse_unreadable_flags(command: str, arguments: Sequence[str]) -> None:
+    """Raise `InputError` for a flag that Hydra does not have, an abbreviated one, or one with a wrong value."""
+    parser = get_args_parser()
+    parser.allow_abbrev = False
+    told = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(told), contextlib.redirect_stdout(io.StringIO()):
+            parser.parse_args(overrides_first(arguments))
+    except SystemExit as left:
+        if left.code:
+            fault = " ".join(told.getvalue().rpartition("error: ")[2].split())
+            flags = [argument for argument, is_flag in _marked(arguments) if is_flag]
+            raise InputError(
+                f"the flags of this command line cannot be read: {fault}",
+                where=f"command line: {' '.join(flags)}",
+                remedy=f"odrun {command} --hydra-help lists the flags",
+            ) from left
 
 
 def overrides_in(arguments: Sequence[str]) -> list[str]:
@@ -58,6 +88,12 @@ def asks_for_multirun(arguments: Sequence[str]) -> bool:
 def asks_for_completion(arguments: Sequence[str]) -> bool:
     """Whether a shell asks for completions, or for the script that makes it ask."""
     return any(argument in _COMPLETION_FLAGS for argument in arguments)
+
+
+def asks_for_config(arguments: Sequence[str]) -> bool:
+    """Whether the config of a single run is to be shown."""
+    asked = any(argument.partition("=")[0] in _CONFIG_FLAGS for argument in arguments)
+    return asked and not asks_for_multirun(arguments)
 
 
 def may_sweep(arguments: Sequence[str]) -> bool:

@@ -11,14 +11,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import (
+    InterpolationResolutionError,
+    InterpolationToMissingValueError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
 from yaml import MarkedYAMLError, YAMLError
 
-from odrun.config.arguments import argument_for, config_folders, quoted
+from odrun.config.arguments import added_folders, argument_for, config_folders, key_of, overrides_in, quoted
 from odrun.config.keys import COMMAND_LINE, dotted, key_or_value, plain
 from odrun.errors import InputError, nearest
 
-REFUSALS = (HydraException, OmegaConfBaseException, YAMLError)
+REFUSALS = (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError)
 """What composing a config raises when the config is wrong, but for some of Hydra's bare ValueErrors."""
 
 _NEEDED = {
@@ -30,6 +35,10 @@ _IN_FILE = re.compile(r"In '(?P<file>[^']+)': (\w+ raised while composing|Could 
 _MISSING = re.compile(r"[Mm]issing mandatory value: ([\w.]+)")
 _SEVERAL = re.compile(r"Ambiguous value for argument '(.+)'")
 _NOT_SET = re.compile(r"Could not delete from config\. '(.+)' does not exist")
+_NO_FOLDER = re.compile(r"Additional config directory '(.+)' not found")
+_NO_VARIABLE = re.compile(r"Environment variable '(\w+)' not found")
+# What Hydra 1.3 takes in a value without quotes (OverrideLexer.g4).
+_BARE = re.compile(r"[A-Za-z0-9_/\-\\+.$%*@?|:, \t]")
 _ALREADY_SET = re.compile(r"already at '(.+)'|Multiple values for ([\w/]+)")
 
 
@@ -52,9 +61,11 @@ def explain(error: Exception, command: str, arguments: Sequence[str]) -> InputEr
     if isinstance(error, MissingConfigException):
         return _missing_file(error, arguments)
     if isinstance(error, (MissingMandatoryValue, InterpolationToMissingValueError)):
-        return _missing_value(error)
+        return _missing_value(error, arguments)
     if isinstance(error, MarkedYAMLError):
         return _unreadable_yaml(error)
+    if isinstance(error, UnicodeDecodeError):
+        return _undecodable_file(arguments)
     if found := _IN_FILE.search(str(error)):
         return _in_file(error, found, arguments)
     return _in_argument(error, command, arguments)
@@ -63,7 +74,7 @@ def explain(error: Exception, command: str, arguments: Sequence[str]) -> InputEr
 def _in_file(error: Exception, found: re.Match[str], arguments: Sequence[str]) -> InputError:
     file = _file_of(found["file"], arguments)
     if found["group"] is not None:
-        what = f"the defaults list overrides {found['group']}, which is not in it"
+        what = f"the defaults list overrides {found['group'].partition('@')[0]}, which is not in it"
         return InputError(what, where=file, remedy="name a group of odrun, as odrun train --help lists them")
     source = _value_fault(error)
     return plain(error, file) if source is None else key_or_value(source, file)
@@ -86,9 +97,19 @@ def _in_argument(error: Exception, command: str, arguments: Sequence[str]) -> In
             where=f"{COMMAND_LINE}{argument}",
             remedy=f"leave out the plus sign: {argument.lstrip('+')}",
         )
+    if found := _NO_FOLDER.search(text):
+        remedy = "--config-dir DIR, a folder that holds groups of your own, such as DIR/dataset/mine.yaml"
+        return InputError("there is no such folder", where=f"{COMMAND_LINE}--config-dir {found[1]}", remedy=remedy)
+    if "Config group override must be a string" in text:
+        return _not_an_option(command, arguments)
     source = _value_fault(error)
     if source is None or source.full_key is None:
         return plain(error, f"{COMMAND_LINE}odrun {' '.join([command, *arguments])}")
+    argument = argument_for(dotted(source.full_key), arguments)
+    if "does not support deletion" in str(source):
+        return _taken_out(argument)
+    if isinstance(source, InterpolationResolutionError):
+        return _unresolved(source, argument, command, arguments)
     return key_or_value(source, f"{COMMAND_LINE}{argument_for(dotted(source.full_key), arguments)}")
 
 
@@ -109,10 +130,40 @@ def _unreadable_argument(override: str) -> InputError:
         return InputError(
             f"{key} is not a key", where=where, remedy="keys are names with points between, as in train.steps"
         )
+    signs = " ".join(sign for sign in dict.fromkeys(value) if _BARE.match(sign) is None)
     return InputError(
-        f"the value of {key} cannot be read as it stands: = ( ) [ ] {{ }} and quotes have a meaning of their own",
+        f"the value of {key} cannot be read as it stands: {signs or 'such a value'} has to stand within quotes",
         where=where,
         remedy=f"quote it: {quoted(key, value)}",
+    )
+
+
+def _not_an_option(command: str, arguments: Sequence[str]) -> InputError:
+    """Hydra does not say which group was given a number; it is one of those that name no option."""
+    odd = [
+        argument
+        for argument in overrides_in(arguments)
+        if (options := _options(key_of(argument), arguments)) and argument.partition("=")[2] not in options
+    ]
+    key = key_of(odd[-1]) if odd else "a group"
+    return InputError(
+        f"{key} is given no option of its group",
+        where=f"{COMMAND_LINE}{' '.join(odd) or ' '.join(arguments)}",
+        remedy=f"odrun {command} --help lists the options; to set a value of it: {key}.NAME=VALUE",
+    )
+
+
+def _unresolved(error: OmegaConfBaseException, argument: str, command: str, arguments: Sequence[str]) -> InputError:
+    """An interpolation that leads nowhere; Hydra may name a key of its own that refers to the one of the argument."""
+    given = argument if argument in arguments else next((text for text in arguments if "${" in text), argument)
+    text = str(error).splitlines()[0]
+    found = _NO_VARIABLE.search(text)
+    fact = text if found is None else f"the environment variable {found[1]} is not set"
+    remedy = f"a key that odrun {command} --cfg job lists" if found is None else f"export {found[1]}=VALUE"
+    return InputError(
+        f"{key_of(given)} refers to something that is not there: {fact}",
+        where=f"{COMMAND_LINE}{given}",
+        remedy=remedy,
     )
 
 
@@ -145,16 +196,43 @@ def _options(group: str, arguments: Sequence[str]) -> list[str]:
     return sorted({file.stem for folder in config_folders(arguments) for file in (folder / group).glob("*.yaml")})
 
 
-def _missing_value(error: OmegaConfBaseException) -> InputError:
+def _missing_value(error: OmegaConfBaseException, arguments: Sequence[str]) -> InputError:
     found = _MISSING.search(str(error))
     key = str(error.full_key) if found is None or isinstance(error, MissingMandatoryValue) else found[1]
-    return not_given([key])
+    argument = argument_for(key, arguments)
+    return _taken_out(argument) if argument.startswith("~") else not_given([key])
+
+
+def _taken_out(argument: str) -> InputError:
+    key = key_of(argument)
+    return InputError(
+        f"{key} cannot be taken out: every run has it",
+        where=f"{COMMAND_LINE}{argument}",
+        remedy=f"set it to another value: {key}=VALUE",
+    )
 
 
 def _unreadable_yaml(error: MarkedYAMLError) -> InputError:
     mark = error.problem_mark or error.context_mark
     where = "a configuration file" if mark is None else f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}"
     return InputError(f"the YAML cannot be read: {error.problem or error.context}", where=where)
+
+
+def _undecodable_file(arguments: Sequence[str]) -> InputError:
+    """Name the user's files that are not UTF-8: the error itself names none."""
+    remedy = "save it as UTF-8 text"
+    for file in sorted(file for folder in added_folders(arguments) for file in folder.rglob("*.yaml")):
+        if not _is_text(file):
+            return InputError("a configuration file is not UTF-8 text", where=str(file), remedy=remedy)
+    return InputError("a configuration file is not UTF-8 text", remedy=remedy)
+
+
+def _is_text(file: Path) -> bool:
+    try:
+        file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _file_of(name: str, arguments: Sequence[str]) -> str:

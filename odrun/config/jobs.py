@@ -10,10 +10,11 @@ from hydra import compose, initialize_config_dir
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 
 from odrun.config import composition, resolvers, schemas
-from odrun.config.arguments import touches
+from odrun.config.arguments import key_of, touches
 from odrun.config.location import conf_dir
 from odrun.errors import InputError, nearest
 from odrun.pipeline.build import build
+from odrun.pipeline.complete import refuse_incomplete
 from odrun.settings import Job, PredictJob, TrainJob
 
 HYDRA_VERSION_BASE = "1.3"
@@ -49,8 +50,14 @@ def settings(config: DictConfig) -> Job:
             remedy="begin its defaults list with /schema/train@_here_ or with train",
         )
     if isinstance(job, TrainJob):
-        build(job.pipeline, job.augmentation)
+        refuse_incomplete(build(job.pipeline, job.augmentation))
     return job
+
+
+def refuse_out_of_limits(config: DictConfig) -> None:
+    """Raise what `settings` raises, unless a value is missing: a config can be looked at before it is complete."""
+    if not any(_gaps(OmegaConf.to_container(config, resolve=False), "")):
+        settings(config)
 
 
 def config_text(config: DictConfig) -> str:
@@ -69,11 +76,13 @@ def with_argument(error: InputError, overrides: Sequence[str]) -> InputError:
     """The same error, its `where` naming the command-line arguments that set the key it lies in or a key above."""
     if error.where is None:
         return error
-    keys = error.where.split(", ")
-    blamed = [text for text in overrides if any(touches(text, key) for key in keys)]
-    if not blamed:
+    places = list(dict.fromkeys(error.where.split(", ")))
+    keys = [key_of(place) for place in places]
+    exact = [text for text in overrides if key_of(text) in keys]
+    blamed = exact or [text for text in overrides if any(touches(text, key) for key in keys)]
+    if not blamed or blamed == places:
         return error
-    where = f"{error.where} (command line: {' '.join(blamed)})"
+    where = f"{', '.join(places)} (command line: {' '.join(blamed)})"
     return InputError(error.what, where=where, remedy=error.remedy)
 
 

@@ -7,6 +7,7 @@ import re
 from omegaconf import DictConfig, ListConfig
 from omegaconf.errors import ConfigAttributeError, ConfigIndexError, ConfigKeyError, OmegaConfBaseException
 
+from odrun.config.location import conf_dir
 from odrun.errors import InputError, nearest
 from odrun.pipeline import descriptors
 
@@ -56,6 +57,11 @@ def _unknown_key(error: OmegaConfBaseException, key: str, where: str) -> InputEr
             return InputError(f"{key} is a step that is not among the present ones", where=where, remedy=remedy)
         return InputError(
             f"{name} is not a preprocessing step of the OD API", where=where, remedy=descriptors.suggest(steps, name)
+        )
+    if not parent and not where.startswith(COMMAND_LINE) and (conf_dir() / name).is_dir():
+        remedy = "make its first line `# @package _global_`: what such a file sets lies in other groups"
+        return InputError(
+            f"the values of this file would be set below {name}, which has none", where=where, remedy=remedy
         )
     valid = [str(item) for item in error.parent_node] if isinstance(error.parent_node, DictConfig) else []
     return InputError(

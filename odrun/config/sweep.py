@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from hydra import initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -16,6 +17,7 @@ from odrun.config.arguments import added_folders, asks_for_multirun, config_name
 from odrun.config.location import conf_dir
 from odrun.errors import InputError
 
+FAULTS_TOLD = 20
 _BASIC = f"{BasicSweeper.__module__}.{BasicSweeper.__name__}"
 
 
@@ -28,12 +30,7 @@ def check(command: str, arguments: Sequence[str]) -> None:
     """
     if not may_sweep(arguments):
         return
-    with initialize_config_dir(str(conf_dir()), version_base=jobs.HYDRA_VERSION_BASE):
-        loader = GlobalHydra.instance().config_loader()
-        searched = [f'hydra.searchpath=["file://{folder}"]' for folder in added_folders(arguments)]
-        master = loader.load_configuration(
-            config_name(arguments) or command, [*overrides_in(arguments), *searched], run_mode=RunMode.MULTIRUN
-        )
+    with _composed(command, arguments, RunMode.MULTIRUN) as master:
         multirun = asks_for_multirun(arguments) or master.hydra.mode == RunMode.MULTIRUN
         if not multirun or master.hydra.sweeper["_target_"] != _BASIC:
             return
@@ -44,9 +41,38 @@ def check(command: str, arguments: Sequence[str]) -> None:
             if (error := _fault(master, overrides, command)) is not None
         ]
     if faults:
-        told = "\n".join(f"trial {number}: {' '.join(overrides)}\n{error}" for number, overrides, error in faults)
+        told = "\n".join(
+            f"trial {number}: {' '.join(overrides)}\n{error}" for number, overrides, error in faults[:FAULTS_TOLD]
+        )
+        if len(faults) > FAULTS_TOLD:
+            told += f"\nand {len(faults) - FAULTS_TOLD} more"
         what = f"{len(faults)} of the sweep's {len(trials)} trials cannot run, so none was started\n{told}"
         raise InputError(what)
+
+
+def check_shown(command: str, arguments: Sequence[str]) -> None:
+    """Refuse a config that `--cfg` has shown and that could not run, unless a value in it is still to be given.
+
+    Raises:
+        InputError: a value is out of its limits or does not fit the OD API.
+    """
+    with _composed(command, arguments, RunMode.RUN) as config:
+        try:
+            jobs.refuse_out_of_limits(_without_hydra(config))
+        except InputError as error:
+            raise jobs.with_argument(error, overrides_in(arguments)) from error
+
+
+@contextmanager
+def _composed(command: str, arguments: Sequence[str], mode: RunMode) -> Iterator[DictConfig]:
+    """What the arguments compose to, Hydra's own node included; within it, Hydra's loader can be asked."""
+    with initialize_config_dir(str(conf_dir()), version_base=jobs.HYDRA_VERSION_BASE):
+        searched = [f'hydra.searchpath=["file://{folder}"]' for folder in added_folders(arguments)]
+        yield (
+            GlobalHydra.instance()
+            .config_loader()
+            .load_configuration(config_name(arguments) or command, [*overrides_in(arguments), *searched], run_mode=mode)
+        )
 
 
 def _fault(master: DictConfig, overrides: list[str], command: str) -> InputError | None:

@@ -59,7 +59,7 @@ def _told(faults: Sequence[Fault]) -> InputError:
         return InputError(f"{fault.path} {fault.what}", where=fault.path, remedy=fault.remedy)
     lines = [f"{len(faults)} faults in the configuration of the model and its training:"]
     lines += [f"  {fault.path} {fault.what}; {fault.remedy}" for fault in faults]
-    return InputError("\n".join(lines), where=", ".join(fault.path for fault in faults))
+    return InputError("\n".join(lines), where=", ".join(dict.fromkeys(fault.path for fault in faults)))
 
 
 def _fill(message: Message, node: Mapping[str, object], path: str, faults: list[Fault]) -> None:
@@ -108,7 +108,7 @@ def _set(message: Message, field: FieldDescriptor, value: object, path: str, fau
 
 def _set_list(message: Message, field: FieldDescriptor, value: object, path: str, faults: list[Fault]) -> None:
     if not isinstance(value, (list, tuple)):
-        remedy = f"put it in brackets: {path}=[{value}]" if field.message_type is None else "write it as a list"
+        remedy = f"put it in brackets: '{path}=[{value}]'" if field.message_type is None else "write it as a list"
         faults.append(Fault(path, f"is {values.describe(value)}, where a list is meant", remedy))
         return
     content = _content(message, field)

@@ -55,6 +55,19 @@ def complete(
     return CompletedPipeline(completed, (*notes, *_fit_warmup(completed)))
 
 
+def refuse_incomplete(config: PipelineConfig) -> None:
+    """Raise what `complete` would raise, before there are data to complete `config` with."""
+    complete(
+        config,
+        train_records="",
+        validation_records="",
+        label_map=Path(),
+        num_classes=1,
+        checkpoint=None,
+        checkpoint_type=None,
+    )
+
+
 def _replaced(config: Any) -> list[str]:
     """A note for each path that was set by hand and gives way to what odrun knows."""
     readers = [("train_input_reader", config.train_input_reader)]

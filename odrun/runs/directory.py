@@ -183,7 +183,7 @@ class RunDirectory:
         return self
 
     def discard(self) -> None:
-        """Remove what a run has written here, and the directory unless something else lies in it.
+        """Remove what a run has written here, and the directory unless something else lies, or somebody works, in it.
 
         For a run that is refused before it has begun: nothing half-written stays behind.
         """
@@ -193,7 +193,7 @@ class RunDirectory:
                 shutil.rmtree(entry)
             else:
                 entry.unlink(missing_ok=True)
-        if not any(self.path.iterdir()):
+        if not any(self.path.iterdir()) and not Path.cwd().is_relative_to(self.path):
             self.path.rmdir()
 
     def require_free(self, needed_bytes: int) -> None:

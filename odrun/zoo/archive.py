@@ -6,6 +6,7 @@ refused, and so is more than 16 GiB of content. The folder appears whole or not 
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import shutil
@@ -18,6 +19,8 @@ from odrun.errors import InputError
 
 UNPACKED_BYTES_MAX = 16 * 2**30
 MEMBERS_MAX = 10_000
+_OF_THE_NAMES = (None, errno.EEXIST, errno.EISDIR, errno.EINVAL, errno.ENAMETOOLONG, errno.ENOTDIR)
+"""What the names of an archive's members bring about: not the cache's fault. None is gzip's own damage."""
 CHECKPOINT_INDEX = "checkpoint/ckpt-0.index"
 _REMEDY = "fetch it again; it has to be the .tar.gz that the TensorFlow 2 detection zoo links to"
 
@@ -26,7 +29,8 @@ def unpack(archive: Path, cache: Path) -> Path:
     """The folder `cache/zoo/<stem>-<sha256, 12 digits>/` with the content of `archive`; made when it is not there yet.
 
     Raises:
-        InputError: the archive is absent, damaged, hostile or too large, or the cache cannot be written.
+        InputError: the archive is absent, damaged, hostile, too large or without a checkpoint, or the cache cannot be
+            written.
     """
     digest = _sha256(archive)
     stem = archive.name.removesuffix(".gz").removesuffix(".tar").removesuffix(".tgz")
@@ -40,6 +44,7 @@ def unpack(archive: Path, cache: Path) -> Path:
         raise _unwritable(folder.parent, error) from error
     try:
         _extract(archive, temporary)
+        checkpoint_in(temporary, archive)
         temporary.chmod(0o755)
         _move(temporary, folder)
     finally:
@@ -90,7 +95,7 @@ def _extract(archive: Path, folder: Path) -> None:
     except (tarfile.TarError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise _damaged(archive, error) from error
     except OSError as error:
-        if error.errno is None:
+        if error.errno in _OF_THE_NAMES:
             raise _damaged(archive, error) from error
         raise _unwritable(folder.parent, error) from error
 

@@ -110,6 +110,47 @@ def test_a_refused_run_leaves_no_directory_behind(argument: str, tmp_path: Path)
     assert contents(tmp_path) == []
 
 
+def test_a_run_that_removed_its_own_directory_leaves_none_of_its_command_behind(tmp_path: Path) -> None:
+    def discarding(job: Job, *, directory: RunDirectory, **_: object) -> None:
+        directory.create().discard()
+        raise InputError("no data")
+
+    for arguments in ([], ["-m", "train.seed=1,2"]):
+        assert application.run("train", [f"paths.outputs={tmp_path}", *arguments], do=discarding) == 2
+        assert contents(tmp_path) == []
+
+
+def test_a_refused_run_never_removes_the_folder_that_the_user_is_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert application.run("train", ["hydra.run.dir=.", "train.steps=0"], do=Recorder()) == 2
+    assert contents(tmp_path) == ["here"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "what"),
+    [
+        ("train.steps=0", "train.steps is 0; it has to be 1 or more"),
+        ("pipeline.model.ssd.num_classes=x", "pipeline.model.ssd.num_classes is the text 'x', where a whole number"),
+    ],
+)
+def test_a_config_that_could_not_run_is_shown_and_refused(
+    argument: str, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert application.run("train", ["--cfg", "job", argument]) == 2
+    captured = capsys.readouterr()
+    assert captured.out.startswith("dataset:\n")
+    assert captured.err.startswith(f"odrun: {what}")
+    assert f"(command line: {argument})" in captured.err
+
+
+def test_a_config_can_be_looked_at_before_it_is_complete(capsys: pytest.CaptureFixture[str]) -> None:
+    assert application.run("train", ["--cfg", "job", "dataset=voc"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_an_error_before_the_first_file_leaves_no_directory_behind(tmp_path: Path) -> None:
     assert run(tmp_path, Recorder(lambda _: InputError("no data"))) == 2
     assert contents(tmp_path) == []
@@ -206,6 +247,13 @@ def test_a_sweep_with_a_wrong_trial_starts_none_and_leaves_nothing(
     assert "train.steps is 'x', where a whole number is meant" in told
 
 
+def test_of_many_wrong_trials_the_first_twenty_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, Recorder(), "-m", "train.seed=range(0,25)", "train.steps=0") == 2
+    told = capsys.readouterr().err
+    assert told.count("train.steps is 0; it has to be 1 or more") == 20
+    assert told.endswith("\nand 5 more\n")
+
+
 def test_a_sweep_can_be_chosen_as_a_group_option(tmp_path: Path) -> None:
     recorder = Recorder()
     assert run(tmp_path, recorder, "sweep=learning_rate") == 0
@@ -218,9 +266,9 @@ def test_a_users_own_folder_adds_options_to_runs_and_sweeps(tmp_path: Path) -> N
     (own / "experiment" / "mine.yaml").write_text("# @package _global_\ntrain: {seed: 42}\n")
     recorder = Recorder()
     outputs = tmp_path / "outputs"
-    assert run(outputs, recorder, f"--config-dir={own}", "experiment=mine") == 0
+    assert run(outputs, recorder, f"--config-dir={own}", "experiment=mine", "train.steps=9") == 0
     assert run(outputs, recorder, f"--config-dir={own}", "experiment=mine", "-m", "train.steps=1,2") == 0
-    assert [(job.train.seed, job.train.steps) for job in recorder.jobs] == [(42, 1300), (42, 1), (42, 2)]
+    assert [(job.train.seed, job.train.steps) for job in recorder.jobs] == [(42, 9), (42, 1), (42, 2)]
 
 
 @pytest.mark.usefixtures("root_logger")

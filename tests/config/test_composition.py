@@ -91,6 +91,21 @@ ENTRY = "model=ssd_mobilenet_v2_fpnlite_digits"
             "train.steps is not of the form key=value",
             "write it as train.steps=VALUE; odrun train --help lists the keys",
         ),
+        (
+            "train=3",
+            "train is given no option of its group",
+            "odrun train --help lists the options; to set a value of it: train.NAME=VALUE",
+        ),
+        (
+            "dataset.name=a#(b)",
+            "the value of dataset.name cannot be read as it stands: # ( ) has to stand within quotes",
+            "quote it: 'dataset.name=\"a#(b)\"'",
+        ),
+        (
+            "dataset.name=${oc.env:ODRUN_NOT_SET}",
+            "dataset.name refers to something that is not there: the environment variable ODRUN_NOT_SET is not set",
+            "export ODRUN_NOT_SET=VALUE",
+        ),
         ("train..steps=3", "train..steps is not a key", "keys are names with points between, as in train.steps"),
     ],
 )
@@ -142,15 +157,19 @@ def test_a_value_out_of_its_limits_names_the_argument(capsys: pytest.CaptureFixt
     ("argument", "fact"),
     [
         ("train.steps=${train.foo}", "Interpolation key 'train.foo' not found"),
-        ("train.steps=${oc.env:ODRUN_NOT_SET}", "Environment variable 'ODRUN_NOT_SET' not found"),
-        ("train=3", "Config group override must be a string or a list"),
-        ("--config-dir=/absent/folder", "Additional config directory '/absent/folder' not found"),
+        ("train.steps=${oc.env:ODRUN_NOT_SET}", "the environment variable ODRUN_NOT_SET is not set"),
         ("--config-name=absent", "there is no configuration absent.yaml"),
+        ("~train.steps", "train.steps cannot be taken out: every run has it"),
+        ("~dataset", "dataset cannot be taken out: every run has it"),
+        ("train.steps=${train.steps}", "train.steps refers to something that is not there: Recursive interpolation"),
     ],
 )
-def test_rarer_faults_come_without_traceback(argument: str, fact: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rarer_faults_come_with_a_remedy_and_without_traceback(
+    argument: str, fact: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     told = refusal(capsys, argument)
     assert fact in told
+    assert "\n  remedy: " in told
     assert "Traceback" not in told
 
 
@@ -172,6 +191,18 @@ def test_rarer_faults_come_without_traceback(argument: str, fact: str, capsys: p
             "the defaults list overrides modell, which is not in it",
             "",
         ),
+        (
+            "experiment/mine",
+            "train: {steps: 3}\n",
+            "the values of this file would be set below experiment, which has none",
+            "",
+        ),
+        (
+            "experiment/mine",
+            "defaults:\n  - override /modell: x\n",
+            "the defaults list overrides modell, which is not in it",
+            "",
+        ),
     ],
 )
 def test_a_fault_in_a_users_own_file_names_the_file(
@@ -183,6 +214,24 @@ def test_a_fault_in_a_users_own_file_names_the_file(
     group = file.parent.name
     lines = refusal(capsys, f"--config-dir={tmp_path}", f"{group}=mine").splitlines()
     assert lines[:2] == [f"odrun: {what}", f"  where:  {file}{place}"]
+
+
+def test_a_file_that_is_not_text_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset" / "good.yaml").write_text("name: é\n", encoding="utf-8")
+    (tmp_path / "dataset" / "mine.yaml").write_bytes(b"name: \xff\n")
+    assert refusal(capsys, f"--config-dir={tmp_path}", "dataset=mine") == (
+        "odrun: a configuration file is not UTF-8 text\n"
+        f"  where:  {tmp_path}/dataset/mine.yaml\n"
+        "  remedy: save it as UTF-8 text\n"
+    )
+
+
+def test_a_folder_of_ones_own_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert refusal(capsys, "--config-dir=/absent/folder").splitlines()[:2] == [
+        "odrun: there is no such folder",
+        "  where:  command line: --config-dir /absent/folder",
+    ]
 
 
 def test_an_unforeseen_refusal_keeps_its_own_words() -> None:

@@ -115,10 +115,30 @@ def test_what_composes_but_cannot_be_meant_is_refused(override: str, what: str, 
     assert refused(override) == (what, remedy)
 
 
+@pytest.mark.parametrize(
+    ("override", "what"),
+    [
+        ("pipeline.model.ssd=null", "pipeline.model names no architecture"),
+        ("~pipeline.model", "pipeline.model names no architecture"),
+        ("pipeline.train_config.optimizer=null", "pipeline.train_config.optimizer is not set"),
+    ],
+)
+def test_what_could_not_be_trained_is_refused_before_there_are_data(override: str, what: str) -> None:
+    assert refused(override)[0] == what
+
+
 def test_an_error_names_the_arguments_that_set_its_key() -> None:
     error = InputError("too many", where="train.steps", remedy="fewer")
     blamed = with_argument(error, ["train.seed=1", "train.steps=9"])
     assert str(blamed) == "too many\n  where:  train.steps (command line: train.steps=9)\n  remedy: fewer"
     assert with_argument(error, ["train.seed=1"]) is error
+    assert with_argument(error, ["train.steps=9", "train={steps: 9}"]).where == blamed.where
+    assert with_argument(error, ["train=mine"]).where == "train.steps (command line: train=mine)"
+    twice = InputError("odd", where="train.steps, train.steps")
+    assert with_argument(twice, ["train.steps=9"]).where == blamed.where
+    valued = InputError("not there", where="model.archive=/home/a.gz")
+    given = ["model=b", "model.archive=a.gz"]
+    assert with_argument(valued, given).where == "model.archive=/home/a.gz (command line: model.archive=a.gz)"
+    assert with_argument(valued, ["model.archive=/home/a.gz"]) is valued
     nowhere = InputError("somehow")
     assert with_argument(nowhere, ["train.seed=1"]) is nowhere

@@ -81,7 +81,7 @@ def test_null_empties_a_oneof_so_that_another_member_can_be_set() -> None:
         (
             {"eval_config": {"metrics_set": "coco"}},
             "pipeline.eval_config.metrics_set is the text 'coco', where a list is meant",
-            "put it in brackets: pipeline.eval_config.metrics_set=[coco]",
+            "put it in brackets: 'pipeline.eval_config.metrics_set=[coco]'",
         ),
         (
             {"eval_input_reader": {"shuffle": True}},

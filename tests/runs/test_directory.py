@@ -140,6 +140,23 @@ def test_too_little_disk_is_told_before_anything_is_written(tmp_path: Path) -> N
     assert not run.path.exists()
 
 
+def test_a_discarded_run_is_gone_with_its_directory_but_for_what_is_not_its_own(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "run").create()
+    (run.path / "export").mkdir()
+    run.discard()
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("")
+    run.create().discard()
+    assert [path.name for path in run.path.iterdir()] == ["notes.txt"]
+
+
+def test_discarding_a_run_keeps_the_folder_that_the_user_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    RunDirectory(tmp_path).create().discard()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_run_is_opened_from_text(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     assert RunDirectory.open(str(run.path)) == run

@@ -49,6 +49,21 @@ def test_an_archive_is_unpacked_under_its_name_and_digest(tmp_path: Path) -> Non
     assert checkpoint_in(folder, path) == str(folder / "model_tpu-8" / "checkpoint" / "ckpt-0")
 
 
+def test_an_archive_without_a_checkpoint_is_not_kept(tmp_path: Path) -> None:
+    path = archive(tmp_path, {"model_tpu-8/saved_model/saved_model.pb": b"x"})
+    with pytest.raises(InputError, match="holds no checkpoint"):
+        unpack(path, tmp_path / "cache")
+    assert list((tmp_path / "cache" / "zoo").iterdir()) == []
+
+
+@pytest.mark.parametrize("extra", [{"a": b"", "a/b": b""}, {"x" * 300: b""}])
+def test_names_that_no_disk_takes_are_the_archives_fault(extra: dict[str, bytes], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the archive is damaged") as caught:
+        unpack(archive(tmp_path, {**GOOD, **extra}), tmp_path / "cache")
+    assert caught.value.where == str(tmp_path / "model_tpu-8.tar.gz")
+    assert list((tmp_path / "cache" / "zoo").iterdir()) == []
+
+
 def test_an_unpacked_archive_is_used_again(tmp_path: Path) -> None:
     path = archive(tmp_path, GOOD)
     folder = unpack(path, tmp_path / "cache")
