@@ -80,9 +80,12 @@ def test_batches_have_the_size_and_the_parts_that_the_pipeline_asks_for(built: A
     assert labels["groundtruth_boxes"].shape == (2, 100, 4)
 
 
-def test_batches_go_on_after_all_images_have_been_seen(built: Any) -> None:
+def test_batches_go_on_where_the_reader_of_the_records_ends(built: Any) -> None:
+    pipeline = changed(built.tiny.pipeline)
+    pipeline.train_input_reader.num_epochs = 1
+
     with library_code_unconverted():
-        batches = iter(training_batches(built.tiny.pipeline, built.trainer.model))
+        batches = iter(training_batches(pipeline, built.trainer.model))
         images = sum(len(next(batches)[0][IMAGE]) for _ in range(10))
 
     assert images == 20 > 2 * built.tiny.data.counts["train"].images
