@@ -203,7 +203,8 @@ def test_the_start_is_the_checkpoint_of_the_pipeline_or_none(built: Any) -> None
 def test_the_rate_follows_the_step(built: Any) -> None:
     step = tf.Variable(0, dtype=tf.int64, trainable=False)
     _, rate = optimizer_and_rate(built.tiny.pipeline, step=step)
-    cosine = built.tiny.pipeline.train_config.optimizer.momentum_optimizer.learning_rate.cosine_decay_learning_rate
+    optimizer = built.tiny.pipeline.train_config.optimizer
+    cosine = getattr(optimizer, optimizer.WhichOneof("optimizer")).learning_rate.cosine_decay_learning_rate
 
     rates = []
     for value in (0, cosine.warmup_steps, cosine.total_steps):

@@ -37,7 +37,8 @@ def test_an_entry_brings_its_official_values_and_the_command_line_wins_over_them
 
 
 def test_high_level_settings_reach_the_pipeline_node() -> None:
-    overrides = ("train.batch_size=3", "train.steps=77", "train.learning_rate=0.5", "train.warmup_steps=5")
+    entry = "model=ssd_mobilenet_v2_fpnlite_320x320"
+    overrides = (entry, "train.batch_size=3", "train.steps=77", "train.learning_rate=0.5", "train.warmup_steps=5")
     node = train_job(*overrides).pipeline["train_config"]
     cosine = node["optimizer"]["momentum_optimizer"]["learning_rate"]["cosine_decay_learning_rate"]
     assert (node["batch_size"], node["num_steps"]) == (3, 77)
@@ -45,7 +46,7 @@ def test_high_level_settings_reach_the_pipeline_node() -> None:
         "learning_rate_base": 0.5,
         "total_steps": 77,
         "warmup_steps": 5,
-        "warmup_learning_rate": pytest.approx(0.05),
+        "warmup_learning_rate": pytest.approx(0.5 * 0.026666 / 0.08),
     }
 
 
