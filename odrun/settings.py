@@ -6,6 +6,7 @@ config, and by tests; a value out of its limits raises `InputError` that names t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -38,6 +39,10 @@ class PathSettings:
     outputs: str
     cache: str
 
+    def __post_init__(self) -> None:
+        _check(self.outputs != "", "paths.outputs", self.outputs, "the path of a folder")
+        _check(self.cache != "", "paths.cache", self.cache, "the path of a folder")
+
     @property
     def outputs_dir(self) -> Path:
         """Where run directories are made, absolute."""
@@ -65,6 +70,7 @@ class DatasetSettings:
     split_seed: int
 
     def __post_init__(self) -> None:
+        _check(self.name != "", "dataset.name", self.name, "a name, as it becomes part of directory names")
         _check(0.0 < self.validation_share < 1.0, "dataset.validation_share", self.validation_share, "between 0 and 1")
         _check(self.split_seed >= 0, "dataset.split_seed", self.split_seed, "0 or more")
         if self.classes is not None:
@@ -112,7 +118,7 @@ class TrainSettings:
     def __post_init__(self) -> None:
         _check(self.batch_size >= 1, "train.batch_size", self.batch_size, "1 or more")
         _check(self.steps >= 1, "train.steps", self.steps, "1 or more")
-        _check(self.learning_rate > 0, "train.learning_rate", self.learning_rate, "above 0")
+        _check(0 < self.learning_rate < math.inf, "train.learning_rate", self.learning_rate, "finite and above 0")
         _check(self.warmup_steps >= 0, "train.warmup_steps", self.warmup_steps, "0 or more")
         _check(0 <= self.seed < 2**32, "train.seed", self.seed, "between 0 and 4294967295")
         _check(self.log_every >= 1, "train.log_every", self.log_every, "1 or more")
@@ -203,6 +209,7 @@ class PredictJob:
     verbose: bool
 
     def __post_init__(self) -> None:
+        _check(self.run != "", "run", self.run, "the directory of a run")
         _check(0.0 <= self.min_score <= 1.0, "min_score", self.min_score, "between 0 and 1")
 
 

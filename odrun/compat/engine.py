@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from odrun.compat.tensorflow import tf
+from odrun.errors import InputError
 
 # isort: split
 from object_detection import exporter_lib_v2, inputs, model_lib
@@ -74,11 +75,22 @@ class Detections(NamedTuple):
 
 
 class DetectionModel:
-    """A detection model built from a pipeline.config, of whichever architecture."""
+    """A detection model built from a pipeline.config, of whichever architecture.
+
+    Raises:
+        InputError: the OD API knows no such model, or a value of it is wrong.
+    """
 
     def __init__(self, pipeline: Any, *, is_training: bool) -> None:
         self._pipeline = pipeline
-        self.network = model_builder.build(pipeline.model, is_training=is_training)
+        try:
+            self.network = model_builder.build(pipeline.model, is_training=is_training)
+        except (ValueError, NotImplementedError) as error:
+            raise InputError(
+                f"the Object Detection API cannot build the model: {error}",
+                where="pipeline.model",
+                remedy="odrun train --cfg job shows the node; correct the value that the message names",
+            ) from error
 
     @property
     def trainable_variables(self) -> list[tf.Variable]:
