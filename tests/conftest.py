@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,14 @@ def write_shapes(folder: Path, *, count: int, seed: int) -> Path:
             f"<depth>3</depth></size>{''.join(objects)}</annotation>"
         )
     return folder
+
+
+@pytest.fixture(autouse=True)
+def absl_closes_no_captured_stream() -> None:
+    """Hydra's logging set-up closes all handlers, and absl's, once TensorFlow is there, would close pytest's stream."""
+    absl_logging = sys.modules.get("absl.logging")
+    if absl_logging is not None:
+        absl_logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 
 @pytest.fixture(scope="session")

@@ -183,7 +183,7 @@ def without_label_map(run: Path, copy: Path) -> None:
 
 @pytest.mark.parametrize(
     ("make", "what"),
-    [(without_export, "there is no readable exported model"), (without_label_map, "label_map.pbtxt missing")],
+    [(without_export, "the run has no exported model"), (without_label_map, "label_map.pbtxt missing")],
 )
 def test_a_run_that_has_not_what_is_needed_is_refused_and_leaves_nothing_behind(
     make: Callable[[Path, Path], None], what: str, run: Path, photos: Path, tmp_path: Path
