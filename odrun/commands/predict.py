@@ -35,13 +35,13 @@ def predict(job: PredictJob, *, directory: RunDirectory, overrides: tuple[str, .
     """
     del overrides
     run = RunDirectory.open(job.run)
+    images = find_images(job.source)
     if not (run.export / "saved_model").is_dir():
         raise InputError(
             "the run has no exported model: it did not end well",
-            where=str(run.export),
+            where=str(run.export / "saved_model"),
             remedy="give a run that was completed with run=DIR",
         )
-    images = find_images(job.source)
     class_names = {label_id: name for name, label_id in read_label_map(run.label_map).items()}
     directory.create()
     try:

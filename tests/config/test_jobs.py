@@ -96,7 +96,7 @@ def test_predict_composes_to_its_own_job() -> None:
         ("train.steps=???", "train.steps is not given, and there is no default", "train.steps=VALUE"),
         (
             "train.learning_rate=nan",
-            "train.learning_rate is nan; it has to be above 0",
+            "train.learning_rate is nan; it has to be finite and above 0",
             "set train.learning_rate=VALUE",
         ),
         ("eval.metric=mAP", "eval.metric is 'mAP', which is not a COCO metric", "did you mean AP"),

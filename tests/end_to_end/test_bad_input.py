@@ -389,7 +389,7 @@ def test_a_run_without_export_is_refused_without_a_word_of_tensorflow(tmp_path: 
     (tmp_path / "image.jpg").write_bytes(jpeg())
     told = script("predict", f"run={run}", f"source={tmp_path / 'image.jpg'}").refusal()
     assert f"  where:  {run / 'export' / 'saved_model'}\n" in told
-    assert "  remedy: odrun train exports the best checkpoint" in told
+    assert "  remedy: give a run that was completed with run=DIR" in told
 
 
 def test_tensorflow_with_keras_3_already_imported_is_refused_with_the_remedy(place: Path, data: Path) -> None:
