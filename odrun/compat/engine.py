@@ -22,7 +22,6 @@ from tensorflow.python.autograph.core import config as autograph_config
 
 IMAGE = standard_fields.InputDataFields.image
 TRUE_SHAPE = standard_fields.InputDataFields.true_image_shape
-SOURCE_ID = standard_fields.InputDataFields.source_id
 TOTAL_LOSS = "Loss/total_loss"
 LABEL_ID_OFFSET = 1
 
@@ -94,7 +93,7 @@ class DetectionModel:
 
     @property
     def trainable_variables(self) -> list[tf.Variable]:
-        """The variables that gradients change; empty before the model has run once."""
+        """The variables that gradients change; there are none to ask for before `build`."""
         return list(self.network.trainable_variables)
 
     @property
