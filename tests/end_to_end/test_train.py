@@ -206,7 +206,6 @@ def test_a_sweep_trains_each_combination_in_a_directory_of_its_own(place: Path, 
 
 
 @pytest.mark.slow
-@pytest.mark.engine
 def test_a_zoo_entry_trains_from_random_weights_and_from_a_local_archive(place: Path, shapes: Path) -> None:
     entry = ("model=ssd_mobilenet_v2_fpnlite_320x320", "train.steps=1", "train.learning_rate=0.001")
     common = ("train", *SMALL, f"dataset.path={shapes}", "paths.cache=cache", *entry)
@@ -223,7 +222,6 @@ def test_a_zoo_entry_trains_from_random_weights_and_from_a_local_archive(place: 
 
 
 @pytest.mark.slow
-@pytest.mark.engine
 def test_the_pipeline_config_trains_unchanged_under_the_engines_own_program(trained: Ended, tmp_path: Path) -> None:
     command = (sys.executable, "-m", "odrun.compat", "object_detection.model_main_tf2")
     ended = odrun(

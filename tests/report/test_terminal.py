@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import select
 import sys
 from collections.abc import Iterator
 
@@ -107,8 +108,11 @@ def screen(monkeypatch: pytest.MonkeyPatch, plain_environment: None) -> Iterator
 
 
 def shown(master: int) -> str:
-    os.set_blocking(master, False)
-    return os.read(master, 1 << 20).decode()
+    """All that the stream wrote; what is written reaches the other end of a pseudo-terminal a little later."""
+    output = b""
+    while select.select([master], [], [], 0.3)[0]:
+        output += os.read(master, 1 << 20)
+    return output.decode()
 
 
 def test_on_a_terminal_the_bar_moves_and_lines_stand_above_it(screen: tuple[io.TextIOWrapper, int]) -> None:

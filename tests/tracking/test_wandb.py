@@ -230,8 +230,9 @@ def test_the_service_killed_under_way_costs_the_run_one_line(folder: Path) -> No
     reported: list[str] = []
     trackers = Trackers([tracker], report=reported.append)
     trackers.metrics(1, {"a": 1.0})
-    children = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, check=True, text=True).stdout
-    services = [line.split() for line in children.splitlines() if "wandb-core" in line]
+    columns = ["ps", "-ww", "-eo", "pid=,ppid=,comm="]
+    processes = subprocess.run(columns, capture_output=True, check=True, text=True).stdout
+    services = [line.split() for line in processes.splitlines() if line.endswith("wandb-core")]
     (service,) = [int(pid) for pid, parent, *_ in services if int(parent) == os.getpid()]
     os.kill(service, signal.SIGKILL)
     os.waitpid(service, 0)
