@@ -54,7 +54,7 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.write(help_text())
         return 0 if arguments else InputError.exit_status
     command, *rest = arguments
-    if command == "--version":
+    if "--version" in arguments:
         from importlib import metadata
 
         sys.stdout.write(f"odrun {metadata.version('odrun')}\n")

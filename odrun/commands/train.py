@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from odrun import compat
 from odrun.commands.course import Course
 from odrun.commands.prepare import image_folder, prepare
 from odrun.errors import InputError
@@ -71,7 +72,8 @@ def _train(
 
 
 def _prepare(job: TrainJob, terminal: Terminal) -> tuple[CompletedPipeline, PreparedData]:
-    """Everything that can be refused without TensorFlow: settings, checkpoint, data."""
+    """Everything that can be refused without importing TensorFlow: the process, settings, checkpoint, data."""
+    compat.load()
     config = build(job.pipeline, job.augmentation)
     checkpoint = starting_checkpoint(job.model, job.paths.cache_dir)
     terminal.stage("data", f"{job.dataset.name} (format {job.dataset.format})")

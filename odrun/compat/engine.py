@@ -60,6 +60,20 @@ def _conversion_rules(rules: tuple[Any, ...]) -> Iterator[None]:
         autograph_config.CONVERSION_RULES = before
 
 
+@contextmanager
+def _refusals_told(where: str, what: str) -> Iterator[None]:
+    """A value of the pipeline that the OD API stumbles over, while it builds or traces, is the user's to correct."""
+    try:
+        yield
+    except (ValueError, NotImplementedError, tf.errors.InvalidArgumentError) as error:
+        told = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise InputError(
+            f"the Object Detection API cannot {what}: {told.strip()}",
+            where=where,
+            remedy="odrun train --cfg job shows the node; correct the value that the message names",
+        ) from error
+
+
 class Detections(NamedTuple):
     """What a model finds in a batch, as tensors; slots after `count` of an image are padding.
 
@@ -82,14 +96,8 @@ class DetectionModel:
 
     def __init__(self, pipeline: Any, *, is_training: bool) -> None:
         self._pipeline = pipeline
-        try:
+        with _refusals_told("pipeline.model", "build the model"):
             self.network = model_builder.build(pipeline.model, is_training=is_training)
-        except (ValueError, NotImplementedError) as error:
-            raise InputError(
-                f"the Object Detection API cannot build the model: {error}",
-                where="pipeline.model",
-                remedy="odrun train --cfg job shows the node; correct the value that the message names",
-            ) from error
 
     @property
     def trainable_variables(self) -> list[tf.Variable]:
@@ -118,8 +126,13 @@ class DetectionModel:
         return losses
 
     def build(self, features: Features) -> None:
-        """Make the variables by running the network once on the first image of a batch."""
-        self.detect(features[IMAGE][:1], features[TRUE_SHAPE][:1])
+        """Make the variables by running the network once on the first image of a batch.
+
+        Raises:
+            InputError: the network cannot take images of this size.
+        """
+        with _refusals_told("pipeline.model", "run the model"):
+            self.detect(features[IMAGE][:1], features[TRUE_SHAPE][:1])
 
     def preprocess(self, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Resize and normalize one image [height, width, 3] of any type.
@@ -166,12 +179,16 @@ def training_batches(pipeline: Any, model: DetectionModel) -> tf.data.Dataset:
 
     A few augmentations of the OD API (`random_square_crop_by_scale`) are written for AutoGraph; with one of them the
     input is converted, within `library_code_unconverted` too.
+
+    Raises:
+        InputError: an image size or an augmentation has a value that the OD API cannot work with.
     """
-    try:
-        return _train_input(pipeline, model)
-    except tf.errors.OperatorNotAllowedInGraphError:
-        with _library_code_converted():
+    with _refusals_told("pipeline", "prepare the training images"):
+        try:
             return _train_input(pipeline, model)
+        except tf.errors.OperatorNotAllowedInGraphError:
+            with _library_code_converted():
+                return _train_input(pipeline, model)
 
 
 def _train_input(pipeline: Any, model: DetectionModel) -> tf.data.Dataset:

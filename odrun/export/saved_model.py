@@ -28,7 +28,11 @@ class Parity:
 
 
 def export_saved_model(pipeline: Any, *, checkpoint_dir: Path, label_map: Path, folder: Path) -> None:
-    """Write `folder/{checkpoint/,saved_model/,pipeline.config,label_map.pbtxt}`; it appears whole or not at all."""
+    """Write `folder/{checkpoint/,saved_model/,pipeline.config,label_map.pbtxt}`; it appears whole or not at all.
+
+    Raises:
+        RunFailedError: TensorFlow cannot write it (a full disk).
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
@@ -36,6 +40,12 @@ def export_saved_model(pipeline: Any, *, checkpoint_dir: Path, label_map: Path, 
         shutil.copyfile(label_map, temporary / label_map.name)
         temporary.chmod(folder.parent.stat().st_mode)
         temporary.replace(folder)
+    except tf.errors.OpError as error:
+        raise RunFailedError(
+            f"the export cannot be written: {(error.message or type(error).__name__).splitlines()[0]}",
+            where=str(folder),
+            remedy="make sure that the disk has room; the checkpoints of the run are whole",
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

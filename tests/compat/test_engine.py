@@ -18,6 +18,7 @@ from odrun.compat.engine import (
     training_batches,
 )
 from odrun.compat.tensorflow import tf
+from odrun.errors import InputError
 
 # isort: split
 from object_detection.core import preprocessor
@@ -91,6 +92,22 @@ def test_batches_go_on_where_the_reader_of_the_records_ends(built: Any) -> None:
     assert images == 20 > 2 * built.tiny.data.counts["train"].images
 
 
+@pytest.mark.parametrize("height", [-1, 8])
+def test_an_image_size_that_the_engine_cannot_take_is_told_as_a_setting(
+    height: int, built: Any, compose_tiny: Callable[..., Any]
+) -> None:
+    tiny = compose_tiny(f"pipeline.model.ssd.image_resizer.fixed_shape_resizer.height={height}")
+    model = DetectionModel(tiny.pipeline, is_training=True)
+
+    with library_code_unconverted(), pytest.raises(InputError, match="the Object Detection API cannot") as refused:
+        features, _ = next(iter(training_batches(tiny.pipeline, model)))
+        model.build(features)
+
+    assert refused.value.where is not None
+    assert refused.value.where.startswith("pipeline")
+
+
+@pytest.mark.slow
 def test_an_augmentation_that_is_written_for_conversion_works_within_the_context(
     built: Any, compose_tiny: Callable[..., Any]
 ) -> None:

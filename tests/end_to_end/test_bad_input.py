@@ -392,6 +392,7 @@ def test_a_run_without_export_is_refused_without_a_word_of_tensorflow(tmp_path: 
     assert "  remedy: give a run that was completed with run=DIR" in told
 
 
+@pytest.mark.slow
 def test_tensorflow_with_keras_3_already_imported_is_refused_with_the_remedy(place: Path, data: Path) -> None:
     program = "import tensorflow, odrun.cli, sys; sys.exit(odrun.cli.run(sys.argv[1:]))"
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}

@@ -8,7 +8,9 @@ import pytest
 
 from odrun.annotations.found import FoundBoxes
 from odrun.compat.engine import library_code_unconverted
+from odrun.compat.tensorflow import tf
 from odrun.errors import InputError, RunFailedError
+from odrun.export import saved_model
 from odrun.export.saved_model import export_saved_model, prove_equal
 from odrun.inference.detector import Detector
 from odrun.training.checkpoints import Checkpoints
@@ -89,16 +91,21 @@ def test_a_saved_model_of_something_else_is_refused(tmp_path: Path) -> None:
         Detector(tmp_path)
 
 
-def test_a_failed_export_leaves_nothing_behind(built: Any, tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="absent"):
+def test_a_failed_export_leaves_nothing_behind_and_tells_why(
+    built: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_half(pipeline: object, *, checkpoint_dir: Path, output_dir: Path) -> None:
+        (output_dir / "saved_model.pb").write_text("half")
+        raise tf.errors.ResourceExhaustedError(None, None, f"{output_dir}; No space left on device")
+
+    monkeypatch.setattr(saved_model, "export_inference_graph", write_half)
+    with pytest.raises(RunFailedError, match="the export cannot be written: .*No space left") as failure:
         export_saved_model(
-            built.tiny.pipeline,
-            checkpoint_dir=_saved(built, tmp_path / "best"),
-            label_map=tmp_path / "absent",
-            folder=tmp_path / "export",
+            built.tiny.pipeline, checkpoint_dir=tmp_path, label_map=tmp_path, folder=tmp_path / "export"
         )
 
-    assert [path.name for path in tmp_path.iterdir()] == ["best"]
+    assert failure.value.where == str(tmp_path / "export")
+    assert list(tmp_path.iterdir()) == []
 
 
 def _saved(built: Any, best: Path) -> Path:
