@@ -69,9 +69,7 @@ def test_no_command_prints_the_help_and_is_an_input_error(capsys: pytest.Capture
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["train", "--version"]])
-def test_the_version_is_that_of_the_installed_package(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_version_is_that_of_the_installed_package(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(arguments) == 0
     name, version = capsys.readouterr().out.split()
     assert (name, version.count(".")) == ("odrun", 2)

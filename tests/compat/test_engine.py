@@ -99,9 +99,12 @@ def test_an_image_size_that_the_engine_cannot_take_is_told_as_a_setting(
     tiny = compose_tiny(f"pipeline.model.ssd.image_resizer.fixed_shape_resizer.height={height}")
     model = DetectionModel(tiny.pipeline, is_training=True)
 
-    with library_code_unconverted(), pytest.raises(InputError, match="the Object Detection API cannot") as refused:
+    def build() -> None:
         features, _ = next(iter(training_batches(tiny.pipeline, model)))
         model.build(features)
+
+    with library_code_unconverted(), pytest.raises(InputError, match="the Object Detection API cannot") as refused:
+        build()
 
     assert refused.value.where is not None
     assert refused.value.where.startswith("pipeline")

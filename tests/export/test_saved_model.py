@@ -99,10 +99,8 @@ def test_a_failed_export_leaves_nothing_behind_and_tells_why(
         raise tf.errors.ResourceExhaustedError(None, None, f"{output_dir}; No space left on device")
 
     monkeypatch.setattr(saved_model, "export_inference_graph", write_half)
-    with pytest.raises(RunFailedError, match="the export cannot be written: .*No space left") as failure:
-        export_saved_model(
-            built.tiny.pipeline, checkpoint_dir=tmp_path, label_map=tmp_path, folder=tmp_path / "export"
-        )
+    with pytest.raises(RunFailedError, match=r"the export cannot be written: .*No space left") as failure:
+        export_saved_model(built.tiny.pipeline, checkpoint_dir=tmp_path, label_map=tmp_path, folder=tmp_path / "export")
 
     assert failure.value.where == str(tmp_path / "export")
     assert list(tmp_path.iterdir()) == []
