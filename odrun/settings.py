@@ -15,6 +15,11 @@ from odrun.errors import InputError, nearest
 
 CHECKPOINT_NONE = "none"
 CHECKPOINT_ZOO = "zoo"
+RESUME_NONE = "none"
+RESUME_AUTO = "auto"
+NAN_POLICIES = ("stop", "restore", "continue")
+VALIDATION_LOSS = "loss/"
+"""What the names of validation losses begin with, beside the COCO metrics of an evaluation."""
 WANDB_MODES = ("auto", "online", "offline", "disabled")
 METRIC_KEYS = (
     "AP",
@@ -104,29 +109,75 @@ class CheckpointSettings:
 
 
 @dataclass
+class EarlyStoppingSettings:
+    """Stop after `patience` evaluations (`null`: never) without a gain of more than `min_delta` in `eval.metric`."""
+
+    patience: int | None
+    min_delta: float
+
+    def __post_init__(self) -> None:
+        key = "train.early_stopping"
+        _check(self.patience is None or self.patience >= 1, f"{key}.patience", self.patience, "null or 1 or more")
+        _check(0 <= self.min_delta < math.inf, f"{key}.min_delta", self.min_delta, "finite and 0 or more")
+
+
+@dataclass
 class TrainSettings:
-    """How long and how fast to train; the pipeline node takes its values from here by interpolation."""
+    """How long and how fast to train; the pipeline node takes its values from here by interpolation.
+
+    `resume` is `none`, `auto` (the newest unfinished run of this configuration, if there is one) or a run directory.
+    `fraction` (of the training images) and `max_images` cut the data; both may be given. `freeze` holds regular
+    expressions that are searched for in the names of variables. `ema_decay` keeps moving averages of the weights.
+    `callbacks` maps names to `_target_` (a dotted path) and its arguments.
+    """
 
     batch_size: int
     steps: int
     learning_rate: float
+    scale_learning_rate: bool
     warmup_steps: int
+    scale_schedule: bool
+    ema_decay: float | None
+    freeze: list[str]
+    fraction: float
+    max_images: int | None
     seed: int
-    log_every: int
+    deterministic: bool
+    on_nan: str
+    resume: str
+    max_minutes: float | None
+    early_stopping: EarlyStoppingSettings
     checkpoint: CheckpointSettings
+    log_every: int
+    callbacks: dict[str, Any]
 
     def __post_init__(self) -> None:
         _check(self.batch_size >= 1, "train.batch_size", self.batch_size, "1 or more")
         _check(self.steps >= 1, "train.steps", self.steps, "1 or more")
         _check(0 < self.learning_rate < math.inf, "train.learning_rate", self.learning_rate, "finite and above 0")
         _check(self.warmup_steps >= 0, "train.warmup_steps", self.warmup_steps, "0 or more")
+        _check(self.ema_decay is None or 0 < self.ema_decay < 1, "train.ema_decay", self.ema_decay, "null or in (0, 1)")
+        _check(0 < self.fraction <= 1, "train.fraction", self.fraction, "above 0 and at most 1")
+        _check(self.max_images is None or self.max_images >= 1, "train.max_images", self.max_images, "null or above 0")
         _check(0 <= self.seed < 2**32, "train.seed", self.seed, "between 0 and 4294967295")
+        if self.on_nan not in NAN_POLICIES:
+            raise InputError(
+                f"train.on_nan is {self.on_nan!r}", where="train.on_nan", remedy=nearest(self.on_nan, NAN_POLICIES)
+            )
+        _check(self.resume != "", "train.resume", self.resume, "none, auto or the directory of a run")
+        _check(
+            self.max_minutes is None or self.max_minutes > 0, "train.max_minutes", self.max_minutes, "null or above 0"
+        )
         _check(self.log_every >= 1, "train.log_every", self.log_every, "1 or more")
 
 
 @dataclass
 class EvalSettings:
-    """Evaluation: each `every` steps (`null`: at the end only), `pictures` validation images drawn at the end."""
+    """Evaluation: each `every` steps (`null`: at the end only), `pictures` validation images drawn at the end.
+
+    `metric`, a COCO metric or a validation loss such as `loss/total`, chooses the best checkpoint: the highest value,
+    of a loss the lowest.
+    """
 
     every: int | None
     batch_size: int
@@ -137,12 +188,17 @@ class EvalSettings:
         _check(self.every is None or self.every >= 1, "eval.every", self.every, "null or 1 or more")
         _check(self.batch_size >= 1, "eval.batch_size", self.batch_size, "1 or more")
         _check(self.pictures >= 0, "eval.pictures", self.pictures, "0 or more")
-        if self.metric not in METRIC_KEYS:
+        if self.metric not in METRIC_KEYS and not self.metric.startswith(VALIDATION_LOSS):
             raise InputError(
-                f"eval.metric is {self.metric!r}, which is not a COCO metric",
+                f"eval.metric is {self.metric!r}, which is neither a COCO metric nor a validation loss",
                 where="eval.metric",
-                remedy=nearest(self.metric, METRIC_KEYS),
+                remedy=nearest(self.metric, (*METRIC_KEYS, f"{VALIDATION_LOSS}total")),
             )
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether the best value of `metric` is the highest."""
+        return not self.metric.startswith(VALIDATION_LOSS)
 
 
 @dataclass

@@ -25,7 +25,6 @@ TINY = (
     "train.warmup_steps=1",
     "train.log_every=2",
     "eval.batch_size=2",
-    "pipeline.train_input_reader.shuffle_buffer_size=8",
     "tracking.wandb.mode=disabled",
 )
 
@@ -110,6 +109,18 @@ def compose_tiny(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Call
     return compose
 
 
+@pytest.fixture(scope="session")
+def batches_of() -> Callable[..., Iterator[tuple[Any, Any]]]:
+    """The training batches of a tiny job for a model, from a step on."""
+    from odrun.commands.fitting import training_input
+
+    def batches(tiny: Tiny, model: Any, *, first_step: int = 1) -> Iterator[tuple[Any, Any]]:
+        source = training_input(tiny.job, tiny.pipeline, tiny.data)
+        return source.batches(tiny.pipeline, model.network, first_step=first_step)
+
+    return batches
+
+
 @dataclass(frozen=True)
 class Built:
     """A small model whose variables exist, the trainer of it, and one batch to train on."""
@@ -120,9 +131,10 @@ class Built:
 
 
 @pytest.fixture(scope="session")
-def built(compose_tiny: Callable[..., Tiny]) -> Iterator[Built]:
+def built(compose_tiny: Callable[..., Tiny], batches_of: Callable[..., Iterator[tuple[Any, Any]]]) -> Iterator[Built]:
     """One small model with random weights, built once for all tests; a test that changes it restores nothing."""
-    from odrun.compat.engine import DetectionModel, library_code_unconverted, seed_everything, training_batches
+    from odrun.compat.autograph import library_code_unconverted
+    from odrun.compat.engine import DetectionModel, seed_everything
     from odrun.training.step import Trainer
 
     tiny = compose_tiny()
@@ -130,6 +142,6 @@ def built(compose_tiny: Callable[..., Tiny]) -> Iterator[Built]:
         seed_everything(0)
         model = DetectionModel(tiny.pipeline, is_training=True)
         trainer = Trainer(model, tiny.pipeline)
-        batch = next(iter(training_batches(tiny.pipeline, model)))
+        batch = next(batches_of(tiny, model))
         trainer.build(batch[0])
         yield Built(tiny, trainer, batch)

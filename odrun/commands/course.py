@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 
-from odrun.errors import InterruptedRunError, OdrunError, RunFailedError
+from odrun.errors import InputError, InterruptedRunError, OdrunError, RunFailedError
 from odrun.runs.clock import peak_memory_mb, seconds_since_process_start
 from odrun.runs.directory import RunDirectory
 from odrun.runs.log import logger
@@ -30,9 +30,11 @@ class Course:
         self._seconds: dict[str, float] = {}
         self.steps = 0
         self.best: Best | None = None
-        self.metrics: Mapping[str, float] | None = None
+        self.metrics: Mapping[str, float | None] | None = None
         self.throughput: Throughput | None = None
+        self.resumed_from: tuple[int, ...] = ()
         self.status: Status = "failed"
+        self.is_stopped_early = False
 
     def __enter__(self) -> Course:
         return self
@@ -40,9 +42,12 @@ class Course:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if isinstance(error, InputError):
+            # What is refused is not a run: a new directory goes, an old one keeps its summary.
+            return
         told = error if isinstance(error, OdrunError) else self._told(error)
         if error is None:
-            self.status = "completed"
+            self.status = "stopped_early" if self.is_stopped_early else "completed"
         elif isinstance(told, InterruptedRunError):
             self.status = "interrupted"
         message = None
@@ -71,13 +76,25 @@ class Course:
         """Add seconds to the timing of this name, one of `Timings`' fields."""
         self._seconds[name] = self._seconds.get(name, 0.0) + seconds
 
+    def note_best(self, best: Best, metrics: Mapping[str, float | None]) -> None:
+        """The best checkpoint until now, and the 12 COCO metrics of it."""
+        self.best, self.metrics = best, metrics
+
+    def begin_again(self, step: int, earlier: Summary | None) -> None:
+        """The run goes on from `step`; said in `summary.json` at once, as a killed process cannot say it later."""
+        self.steps = step
+        self.resumed_from = (*(earlier.resumed_from if earlier else ()), step)
+        self.status = "interrupted"
+        self.summary(error=None).write(self._directory.summary)
+        self.status = "failed"
+
     def summary(self, *, error: str | None) -> Summary:
         """The run as it stands."""
         timings = Timings(**{**self._seconds, "total_s": seconds_since_process_start()})
         return Summary(
             status=self.status,
             steps=self.steps,
-            resumed_from=(),
+            resumed_from=self.resumed_from,
             best=self.best,
             metrics=self.metrics,
             timings=timings,

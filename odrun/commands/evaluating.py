@@ -1,39 +1,38 @@
-"""Evaluation on the way and at the end of a training: scores, records them, keeps the best checkpoint."""
+"""Evaluation on the way and at the end of a training: scores, records them, keeps the best, may end the training."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from odrun.annotations.found import coco_detections
+from odrun.annotations.found import CocoDetection, coco_detections
+from odrun.commands.course import Course
 from odrun.evaluation.coco import Scores, score
 from odrun.evaluation.detections import RecordDetector
+from odrun.evaluation.records import TrueImage
 from odrun.runs.directory import RunDirectory
 from odrun.runs.files import write_whole
 from odrun.runs.summary import Best
-from odrun.settings import EvalSettings
+from odrun.settings import METRIC_KEYS, EvalSettings
+from odrun.tracking.jsonl import MetricsRow
 from odrun.tracking.tracker import Tracker
 from odrun.training.checkpoints import Checkpoints
-from odrun.training.loop import StepReport
+from odrun.training.loop import StepReport, loss_metrics
+from odrun.training.progress import Progress
 from odrun.training.step import Trainer
 
-
-@dataclass(frozen=True)
-class BestEvaluation:
-    """The best evaluation so far, by the metric that `eval.metric` names."""
-
-    best: Best
-    scores: Scores
+PREFIX = "eval/"
 
 
 @dataclass
 class Evaluations:
     """Evaluates after the steps that `eval.every` names and after the last one.
 
-    Each evaluation writes `eval/<step>/`, tells the tracker, and saves the checkpoint if it is the best so far.
-    `announce` gets one sentence per evaluation. `seconds` adds up what evaluations took.
+    Each evaluation writes `eval/<step>/`, tells the tracker and `listeners`, notes the best in `course`, and saves the
+    checkpoint if it is the best so far. After `patience` evaluations without a gain training is asked to stop.
+    `announce` gets one sentence per evaluation.
     """
 
     settings: EvalSettings
@@ -42,38 +41,72 @@ class Evaluations:
     classes: Mapping[int, str]
     checkpoints: Checkpoints
     directory: RunDirectory
+    course: Course
     tracker: Tracker
     announce: Callable[[str], None]
-    best: BestEvaluation | None = field(default=None, init=False)
+    progress: Progress
+    patience: int | None = None
+    listeners: Sequence[Callable[[int, Mapping[str, float]], None]] = ()
     last_step: int = field(default=0, init=False)
-    seconds: float = field(default=0.0, init=False)
+
+    def resume(self, rows: Sequence[MetricsRow]) -> None:
+        """Go on from the evaluations that `rows` of metrics.jsonl tell of."""
+        for row in rows:
+            value = row.get(PREFIX + self.settings.metric)
+            if value is not None and (step := row["step"]) is not None:
+                self._note(int(step), {key.removeprefix(PREFIX): number for key, number in row.items()})
 
     def after_step(self, report: StepReport) -> None:
         """Evaluate if this step is one to evaluate after."""
         every = self.settings.every
         if report.is_last or (every is not None and report.step % every == 0):
             self.evaluate(report.step)
+            if self.patience is not None and self.progress.evaluations_without_gain >= self.patience:
+                report.control.stop(
+                    f"{self.settings.metric} has not become better in {self.progress.evaluations_without_gain} "
+                    f"evaluations (train.early_stopping); the best was {self.progress.best_value:.3f} "
+                    f"at step {self.progress.best_step}"
+                )
 
-    def evaluate(self, step: int) -> Scores:
-        """Evaluate the model as it is after `step`, with the averaged weights where the pipeline keeps averages."""
+    def evaluate(self, step: int) -> Mapping[str, float]:
+        """Evaluate the model as it is after `step`, with the averaged weights where the pipeline keeps averages.
+
+        Returns the 12 COCO metrics and the losses on the validation images.
+        """
         started = time.perf_counter()
         with self.trainer.averaged_weights():
-            images = [(image.truth, image.found) for image in self.detector.detect()]
-        detections = [entry for truth, found in images for entry in coco_detections(truth.image_id, found)]
-        scores = score([truth for truth, _ in images], detections, classes=self.classes)
+            evaluated = self.detector.evaluate()
+        detections = [entry for truth, found in evaluated.images for entry in coco_detections(truth.image_id, found)]
+        scores = self._scores([truth for truth, _ in evaluated.images], detections)
         files = self.directory.eval(step)
         write_whole(files.detections, json.dumps(detections) + "\n")
         write_whole(files.metrics, json.dumps(scores.metrics, indent=2) + "\n")
-        self.tracker.metrics(step, {f"eval/{name}": value for name, value in scores.metrics.items()})
-        self._keep_if_best(step, scores)
-        self.last_step = step
-        self.seconds += time.perf_counter() - started
-        self.announce(f"step {step}: AP {scores.metrics['AP']:.3f}, AP50 {scores.metrics['AP50']:.3f}")
-        return scores
-
-    def _keep_if_best(self, step: int, scores: Scores) -> None:
-        metric = self.settings.metric
-        value = scores.metrics[metric]
-        if self.best is None or self.best.best.value is None or value > self.best.best.value:
+        values = {**scores.metrics, **loss_metrics(evaluated.losses)}
+        named = {PREFIX + name: value for name, value in values.items()}
+        self.tracker.metrics(step, named)
+        if self._note(step, values):
             self.checkpoints.save_best(step)
-            self.best = BestEvaluation(Best(step, metric, value), scores)
+        self.last_step = step
+        self.course.add_seconds("eval_s", time.perf_counter() - started)
+        self.announce(f"step {step}: AP {values['AP']:.3f}, AP50 {values['AP50']:.3f}, loss {values['loss/total']:.3g}")
+        for tell in self.listeners:
+            tell(step, named)
+        return values
+
+    def class_ap(self) -> Mapping[str, float]:
+        """AP of each class at the best checkpoint, out of the detections that its evaluation wrote."""
+        assert self.progress.best_step is not None, "training ends with an evaluation"
+        detections = json.loads(self.directory.eval(self.progress.best_step).detections.read_text(encoding="utf-8"))
+        return self._scores(self.detector.truths(), detections).class_ap
+
+    def _note(self, step: int, values: Mapping[str, float | None]) -> bool:
+        metric = self.settings.metric
+        value = values.get(metric)
+        is_best = self.progress.note(step, float("nan") if value is None else value)
+        if is_best:
+            metrics = {key: values.get(key) for key in METRIC_KEYS}
+            self.course.note_best(Best(step, metric, value), metrics)
+        return is_best
+
+    def _scores(self, truth: Sequence[TrueImage], detections: Sequence[CocoDetection]) -> Scores:
+        return score(truth, detections, classes=self.classes)

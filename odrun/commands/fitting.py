@@ -5,74 +5,83 @@ Comes in: a complete pipeline.config and prepared records. Goes out: the run dir
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from itertools import chain, islice
+from itertools import chain
+from typing import Any
 
 from odrun.commands.course import Course
 from odrun.commands.evaluating import Evaluations
 from odrun.commands.pictures import draw_evaluated
-from odrun.compat.engine import (
-    DetectionModel,
-    Features,
-    Labels,
-    library_code_unconverted,
-    seed_everything,
-    training_batches,
-)
+from odrun.commands.stepping import Stepping
+from odrun.compat.autograph import library_code_unconverted
+from odrun.compat.devices import memory_faults_told, prepare_devices
+from odrun.compat.engine import DetectionModel, seed_everything
+from odrun.compat.inputs import Features, Labels
 from odrun.errors import InterruptedRunError
 from odrun.evaluation.detections import EvaluatedImage, RecordDetector
 from odrun.evaluation.records import ValidationRecords
 from odrun.export.saved_model import export_saved_model, prove_equal
-from odrun.pipeline.descriptors import PipelineConfig
+from odrun.pipeline.text import to_text
+from odrun.records.index import RecordIndex
 from odrun.records.manifest import PreparedData
 from odrun.report.plots import write_plots
 from odrun.report.terminal import Terminal
-from odrun.runs.clock import seconds_since_process_start
 from odrun.runs.directory import RunDirectory
-from odrun.runs.signals import StopRequests
-from odrun.runs.summary import Throughput
+from odrun.runs.files import write_whole
 from odrun.settings import TrainJob
 from odrun.tracking.jsonl import JsonlTracker, read_metrics
 from odrun.tracking.tensorboard import TensorboardTracker
 from odrun.tracking.tracker import Tracker, Trackers
 from odrun.tracking.wandb import open_wandb
-from odrun.training.checkpoints import Checkpoints, restore_start
-from odrun.training.loop import StepReport, train
+from odrun.training.callbacks import make_callbacks
+from odrun.training.checkpoints import Checkpoints
+from odrun.training.freezing import freeze
+from odrun.training.inputs import TrainingInput
+from odrun.training.order import Order, chosen_images
+from odrun.training.progress import Progress
+from odrun.training.restore import restore
 from odrun.training.step import Trainer
 
 PARITY_IMAGES = 4
-STOPPING = "stopping after this step; press Ctrl-C once more to stop without saving"
 
 
 def fit(
     job: TrainJob,
-    pipeline: PipelineConfig,
+    pipeline: Any,
     data: PreparedData,
     *,
     directory: RunDirectory,
     course: Course,
     terminal: Terminal,
+    resumed_at: int = 0,
 ) -> None:
     """Train as `job` says, evaluate on the way, export the best checkpoint; `course` learns how far it came.
 
+    With `resumed_at` above 0 training goes on from the checkpoint of that step in `directory`.
+
     Raises:
-        InputError: the starting checkpoint does not fit the model.
-        RunFailedError: the loss is not finite, a file cannot be written, or the export is not equal to the checkpoint.
+        InputError: a checkpoint, a callback or a setting does not fit the model.
+        RunFailedError: the loss is not finite, memory or disk are full, or the export is not equal to the checkpoint.
         InterruptedRunError: a signal stopped training; a checkpoint of its last step has been saved.
     """
+    prepare_devices(deterministic=job.train.deterministic)
     seed_everything(job.train.seed)
+    callbacks = make_callbacks(job.train.callbacks)
     classes = dict(enumerate(data.classes, start=1))
-    with library_code_unconverted(), _told(job, directory, terminal) as tracker:
+    with library_code_unconverted(), _told(job, directory, resumed_at, course, terminal) as tracker:
         with course.timed("build_s"):
-            trainer, batches = _built(pipeline, terminal)
-        checkpoints = Checkpoints(
-            trainer, folder=directory.checkpoints, best=directory.best, keep=job.train.checkpoint.keep
-        )
-        records = ValidationRecords(data.validation_records, trainer.model, batch_size=job.eval.batch_size)
-        detector = RecordDetector(trainer.model, records)
+            source = training_input(job, pipeline, data)
+            trainer, batches = _built(job, pipeline, source, resumed_at, terminal)
+            checkpoints = Checkpoints(
+                trainer, folder=directory.checkpoints, best=directory.best, keep=job.train.checkpoint.keep
+            )
+            if resumed_at:
+                checkpoints.restore(resumed_at)
+            write_whole(directory.pipeline_config, to_text(pipeline))
+        records = ValidationRecords(data.validation_records)
+        detector = RecordDetector(pipeline, trainer.model, records, batch_size=job.eval.batch_size)
         evaluations = Evaluations(
             job.eval,
             trainer=trainer,
@@ -80,26 +89,47 @@ def fit(
             classes=classes,
             checkpoints=checkpoints,
             directory=directory,
+            course=course,
             tracker=tracker,
             announce=lambda fact: terminal.stage("evaluation", fact),
+            progress=Progress(job.eval.higher_is_better, job.train.early_stopping.min_delta),
+            patience=job.train.early_stopping.patience,
+            listeners=[callback.after_evaluation for callback in callbacks],
         )
-        _trained(job, trainer, batches, checkpoints, evaluations, tracker=tracker, course=course, terminal=terminal)
+        if resumed_at:
+            evaluations.resume(read_metrics(directory.metrics))
+        stepping = Stepping(
+            job.train,
+            trainer,
+            checkpoints,
+            evaluations,
+            callbacks,
+            source,
+            tracker,
+            course,
+            terminal,
+            directory,
+        )
+        with memory_faults_told(job.train.batch_size):
+            stepping.train(batches)
         terminal.stage("export", "the best checkpoint becomes a SavedModel")
         export_saved_model(pipeline, checkpoint_dir=directory.best, label_map=data.label_map, folder=directory.export)
         checkpoints.restore_best()
-        samples = list(islice(detector.detect(), max(job.eval.pictures, PARITY_IMAGES)))
+        samples = detector.samples(max(job.eval.pictures, PARITY_IMAGES))
         parity = prove_equal(trainer.model, directory.export, [sample.pixels for sample in samples[:PARITY_IMAGES]])
         terminal.fact(f"equal to the checkpoint on {parity.images} images: largest difference {parity.largest:.1e}")
-        _show(samples[: job.eval.pictures], classes, directory, evaluations, tracker)
+        _show(samples[: job.eval.pictures], classes, directory, evaluations, course, tracker)
 
 
 @contextmanager
-def _told(job: TrainJob, directory: RunDirectory, terminal: Terminal) -> Iterator[Tracker]:
+def _told(
+    job: TrainJob, directory: RunDirectory, resumed_at: int, course: Course, terminal: Terminal
+) -> Iterator[Tracker]:
     """The trackers of a run, closed with the status that the run ends with."""
     settings = job.tracking
-    trackers: list[Tracker] = [JsonlTracker(directory.metrics)]
+    trackers: list[Tracker] = [JsonlTracker(directory.metrics, resumed_at=resumed_at)]
     if settings.tensorboard:
-        trackers.append(TensorboardTracker(directory.tensorboard))
+        trackers.append(TensorboardTracker(directory.tensorboard, resumed_at=resumed_at))
     trackers.append(
         open_wandb(
             settings.wandb,
@@ -114,7 +144,7 @@ def _told(job: TrainJob, directory: RunDirectory, terminal: Terminal) -> Iterato
     status = "failed"
     try:
         yield tracker
-        status = "completed"
+        status = "stopped_early" if course.is_stopped_early else "completed"
     except (InterruptedRunError, KeyboardInterrupt):
         status = "interrupted"
         raise
@@ -122,75 +152,42 @@ def _told(job: TrainJob, directory: RunDirectory, terminal: Terminal) -> Iterato
         tracker.close(status)
 
 
-def _built(pipeline: PipelineConfig, terminal: Terminal) -> tuple[Trainer, Iterator[tuple[Features, Labels]]]:
+def training_input(job: TrainJob, pipeline: Any, data: PreparedData) -> TrainingInput:
+    """The training records in the order of the run's seed, cut to the part of them that is asked for."""
+    records = RecordIndex.matching(data.train_records)
+    reader = pipeline.train_input_reader
+    images = chosen_images(
+        len(records),
+        fraction=job.train.fraction,
+        max_images=job.train.max_images,
+        every=max(reader.sample_1_of_n_examples, 1),
+        seed=job.train.seed,
+        batch_size=job.train.batch_size,
+    )
+    order = Order(images, batch_size=job.train.batch_size, seed=job.train.seed, shuffle=reader.shuffle)
+    return TrainingInput(records, order, num_classes=len(data.classes))
+
+
+def _built(
+    job: TrainJob, pipeline: Any, source: TrainingInput, resumed_at: int, terminal: Terminal
+) -> tuple[Trainer, Iterator[tuple[Features, Labels]]]:
     """The model with all its variables, filled from the starting checkpoint if there is one, and its training input."""
     model = DetectionModel(pipeline, is_training=True)
-    trainer = Trainer(model, pipeline)
-    batches = iter(training_batches(pipeline, model))
+    trainer = Trainer(model, pipeline, seed=job.train.seed)
+    batches = source.batches(pipeline, model.network, first_step=resumed_at + 1)
     first = next(batches)
     trainer.build(first[0])
-    if model.start is not None:
-        restored = restore_start(model)
-        terminal.fact(f"{restored} of {model.variable_count} variables restored, the others are fresh")
+    config = pipeline.train_config
+    if config.fine_tune_checkpoint:
+        restored = restore(model, config.fine_tune_checkpoint, kind=config.fine_tune_checkpoint_type or None)
+        # The OD API's own program takes an unsaid type for "classification".
+        config.fine_tune_checkpoint_type = restored.kind
+        terminal.fact(str(restored))
+    if config.freeze_variables:
+        frozen = freeze(model, config.freeze_variables)
+        trainer.train_only(frozen.trainable)
+        terminal.fact(str(frozen))
     return trainer, chain((first,), batches)
-
-
-def _trained(
-    job: TrainJob,
-    trainer: Trainer,
-    batches: Iterator[tuple[Features, Labels]],
-    checkpoints: Checkpoints,
-    evaluations: Evaluations,
-    *,
-    tracker: Tracker,
-    course: Course,
-    terminal: Terminal,
-) -> None:
-    """Train to the last step or to a signal; checkpoints, metrics and evaluations are written on the way."""
-    every = job.train.checkpoint.every or job.eval.every
-
-    def note_step(report: StepReport) -> None:
-        if report.step == 1:
-            course.add_seconds("first_step_s", seconds_since_process_start())
-        course.steps = report.step
-        if report.metrics:
-            tracker.metrics(report.step, report.metrics)
-
-    def save_checkpoint(report: StepReport) -> None:
-        if report.is_last or (every is not None and report.step % every == 0):
-            checkpoints.save(report.step)
-
-    def evaluate(report: StepReport) -> None:
-        evaluations.after_step(report)
-        if evaluations.best is not None:
-            course.best, course.metrics = evaluations.best.best, evaluations.best.scores.metrics
-
-    with StopRequests(lambda _: terminal.warning(STOPPING)) as stop, terminal.training(job.train.steps) as show:
-        time = train(
-            trainer,
-            batches,
-            steps=job.train.steps,
-            batch_size=job.train.batch_size,
-            log_every=job.train.log_every,
-            after_step=(
-                note_step,
-                lambda report: show(report.step, report.metrics),
-                save_checkpoint,
-                evaluate,
-            ),
-            stop_requested=lambda: stop.requested is not None,
-        )
-    course.add_seconds("train_s", time.first_step_s + time.steps_s)
-    course.add_seconds("eval_s", evaluations.seconds)
-    course.throughput = Throughput(time.steps_per_s, time.images_per_s)
-    if stop.requested is not None and course.steps < job.train.steps:
-        checkpoints.save(course.steps)
-        raise InterruptedRunError(
-            f"stopped by {signal.Signals(stop.requested).name} after step {course.steps} of {job.train.steps}; "
-            "a checkpoint of it has been saved",
-            signal_number=stop.requested,
-            where=str(checkpoints.folder),
-        )
 
 
 def _show(
@@ -198,13 +195,13 @@ def _show(
     classes: Mapping[int, str],
     directory: RunDirectory,
     evaluations: Evaluations,
+    course: Course,
     tracker: Tracker,
 ) -> None:
-    best = evaluations.best
-    assert best is not None, "training ends with an evaluation"
     pictures = draw_evaluated(samples, classes, directory.predictions)
     tracker.pictures(evaluations.last_step, pictures)
-    tracker.summary({f"best/{name}": value for name, value in best.scores.metrics.items()})
+    assert course.metrics is not None, "training ends with an evaluation"
+    tracker.summary({f"best/{name}": value for name, value in course.metrics.items() if value is not None})
     write_plots(
-        read_metrics(directory.metrics), directory.plots, title=directory.path.name, class_ap=best.scores.class_ap
+        read_metrics(directory.metrics), directory.plots, title=directory.path.name, class_ap=evaluations.class_ap()
     )

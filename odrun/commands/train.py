@@ -11,6 +11,7 @@ from pathlib import Path
 from odrun import compat
 from odrun.commands.course import Course
 from odrun.commands.prepare import image_folder, prepare
+from odrun.commands.resuming import Resumption, find, newest_step, refuse_other_data, refuse_reached
 from odrun.errors import InputError
 from odrun.pipeline.build import build
 from odrun.pipeline.complete import CompletedPipeline, complete
@@ -23,52 +24,92 @@ from odrun.runs.files import shown_path, write_whole
 from odrun.runs.log import quiet_terminal
 from odrun.runs.origin import collect
 from odrun.settings import TrainJob
-from odrun.zoo.start import CHECKPOINT_TYPE, starting_checkpoint
+from odrun.zoo.start import starting_checkpoint
 
 ROOM_NEEDED_BYTES = 500_000_000
 
 
 def train(job: TrainJob, *, directory: RunDirectory, overrides: tuple[str, ...], config_text: str) -> None:
-    """Run one training in a new `directory`; when it ends, every file of a run is in there.
+    """Run one training in a new `directory`, or go on with the run that `train.resume` asks for.
+
+    When it ends, every file of a run is in its directory.
 
     Raises:
-        InputError: the settings or the data are wrong; the directory is gone again.
+        InputError: the settings or the data are wrong; a new directory is gone again, an old one is as it was.
         RunFailedError: training or export failed; what was saved before is in the directory.
         InterruptedRunError: a signal stopped the run, after a checkpoint had been saved if training had begun.
     """
+    resumption = find(job, directory, config_text)
+    if resumption is not None:
+        with resumption.directory.occupied():
+            _logged(job, resumption.directory, overrides, config_text, resumption)
+        return
     directory.create()
     try:
-        directory.require_free(ROOM_NEEDED_BYTES)
-        with quiet_terminal(directory.log, verbose=job.verbose) as stream:
-            _train(job, directory, overrides, config_text, Terminal(stream))
+        with directory.occupied():
+            _logged(job, directory, overrides, config_text, None)
     except InputError:
         directory.discard()
         raise
 
 
+def _logged(
+    job: TrainJob,
+    directory: RunDirectory,
+    overrides: tuple[str, ...],
+    config_text: str,
+    resumption: Resumption | None,
+) -> None:
+    directory.require_free(ROOM_NEEDED_BYTES)
+    with quiet_terminal(directory.log, verbose=job.verbose) as stream:
+        _train(job, directory, overrides, config_text, resumption, Terminal(stream))
+
+
 def _train(
-    job: TrainJob, directory: RunDirectory, overrides: tuple[str, ...], config_text: str, terminal: Terminal
+    job: TrainJob,
+    directory: RunDirectory,
+    overrides: tuple[str, ...],
+    config_text: str,
+    resumption: Resumption | None,
+    terminal: Terminal,
 ) -> None:
     with Course(directory) as course:
         terminal.stage("run", shown_path(directory.path))
         with course.timed("prepare_s"):
             pipeline, data = _prepare(job, terminal)
+        resumed_at = 0
+        if resumption is not None:
+            resumed_at = _resumed_at(job, resumption, data, course, terminal)
         write_whole(directory.config, config_text)
         write_whole(directory.pipeline_config, to_text(pipeline.config))
         write_whole(directory.label_map, data.label_map.read_bytes())
-        collect(
-            command=sys.argv,
-            overrides=overrides,
-            seeds={"train.seed": job.train.seed, "dataset.split_seed": job.dataset.split_seed},
-            data_fingerprint=data.fingerprint,
-            working_directory=Path.cwd(),
-        ).write(directory.origin)
+        if resumption is None:
+            collect(
+                command=sys.argv,
+                overrides=overrides,
+                seeds={"train.seed": job.train.seed, "dataset.split_seed": job.dataset.split_seed},
+                data_fingerprint=data.fingerprint,
+                working_directory=Path.cwd(),
+            ).write(directory.origin)
         with course.timed("import_s"):
             terminal.stage("engine", "TensorFlow and the Object Detection API are being loaded")
             from odrun.commands.fitting import fit
-        fit(job, pipeline.config, data, directory=directory, course=course, terminal=terminal)
+        fit(job, pipeline.config, data, directory=directory, course=course, terminal=terminal, resumed_at=resumed_at)
     examples = image_folder(job.dataset, job.paths.cache_dir)
     terminal.closing(closing_of_run(directory, course.summary(error=None), source=shown_path(examples)))
+
+
+def _resumed_at(job: TrainJob, resumption: Resumption, data: PreparedData, course: Course, terminal: Terminal) -> int:
+    """The step of the newest checkpoint of the run, 0 if it has none."""
+    directory = resumption.directory
+    refuse_other_data(directory, data.fingerprint)
+    step = newest_step(directory)
+    refuse_reached(step, job.train.steps)
+    course.begin_again(step, resumption.earlier)
+    terminal.stage(
+        "resume", f"after step {step} of {job.train.steps}" if step else "from the beginning, no step was saved"
+    )
+    return step
 
 
 def _prepare(job: TrainJob, terminal: Terminal) -> tuple[CompletedPipeline, PreparedData]:
@@ -86,7 +127,7 @@ def _prepare(job: TrainJob, terminal: Terminal) -> tuple[CompletedPipeline, Prep
         label_map=data.label_map,
         num_classes=len(data.classes),
         checkpoint=checkpoint,
-        checkpoint_type=None if checkpoint is None else CHECKPOINT_TYPE,
+        checkpoint_type=None,
     )
     start = "random weights" if checkpoint is None else f"weights of {checkpoint}"
     terminal.stage("model", f"{job.model.name}, {start}")

@@ -1,18 +1,20 @@
-"""A model and validation records → what it finds in them, beside the truth.
+"""A model and validation records → what it finds in them, beside the truth, and its losses on them.
 
 The slots that an architecture pads its detections with are dropped here; nothing else is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from odrun.annotations.found import FoundBoxes, to_pixels
 from odrun.compat.engine import DetectionModel, Detections
+from odrun.compat.inputs import evaluation_batches
 from odrun.compat.tensorflow import tf
 from odrun.evaluation.records import TrueImage, ValidationRecords
 
@@ -26,19 +28,67 @@ class EvaluatedImage:
     pixels: npt.NDArray[np.uint8]
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """All validation images in the order of their records, truth and findings, and the means of the losses.
+
+    The losses, by the names that the OD API gives them, are those of inference: nothing is dropped out, statistics are
+    the moving ones. They are taken over full batches; a rest that does not fill one counts in the detections alone.
+    """
+
+    images: tuple[tuple[TrueImage, FoundBoxes], ...]
+    losses: Mapping[str, float]
+
+
 class RecordDetector:
     """Runs one model over validation records, again and again as its weights change; traced once."""
 
-    def __init__(self, model: DetectionModel, records: ValidationRecords) -> None:
+    def __init__(self, pipeline: Any, model: DetectionModel, records: ValidationRecords, *, batch_size: int) -> None:
         self._records = records
-        self._graph = tf.function(model.detect, autograph=False, reduce_retracing=True)
+        self._batch_size = min(batch_size, len(records)) if model.has_fixed_image_size else 1
+        self._batches = evaluation_batches(
+            pipeline, model.network, self._payload, count=len(records), batch_size=self._batch_size
+        )
+        self._graph = tf.function(model.losses_and_detections, autograph=False)
 
-    def detect(self) -> Iterator[EvaluatedImage]:
-        """The images one after the other, in the order of the records."""
-        for batch in self._records:
-            found = Detections(*(part.numpy() for part in self._graph(batch.images, batch.true_shapes)))
-            for index, (truth, pixels) in enumerate(zip(batch.truth, batch.pixels, strict=True)):
-                yield EvaluatedImage(truth, _found_boxes(found, index, truth), pixels)
+    def evaluate(self) -> Evaluated:
+        """Evaluate the model as it is now."""
+        images: list[tuple[TrueImage, FoundBoxes]] = []
+        losses: list[dict[str, float]] = []
+        for batch_losses, batch in self._run():
+            images += batch
+            if len(batch) == self._batch_size:
+                losses.append({name: float(value) for name, value in batch_losses.items()})
+        means = {name: float(np.mean([batch[name] for batch in losses])) for name in losses[0]}
+        return Evaluated(tuple(images), means)
+
+    def truths(self) -> list[TrueImage]:
+        """What the records say, in their order."""
+        return [self._records.truth(number) for number in range(len(self._records))]
+
+    def samples(self, count: int) -> list[EvaluatedImage]:
+        """The first `count` images."""
+        samples: list[EvaluatedImage] = []
+        if count:
+            for _, batch in self._run():
+                for truth, found in batch:
+                    samples.append(EvaluatedImage(truth, found, self._records.pixels(len(samples))))
+                    if len(samples) == count:
+                        return samples
+        return samples
+
+    def _run(self) -> Iterator[tuple[dict[str, tf.Tensor], list[tuple[TrueImage, FoundBoxes]]]]:
+        first = 0
+        for features, labels in self._batches:
+            losses, found = self._graph(features, labels)
+            arrays = Detections(*(part.numpy() for part in found))
+            numbers = range(first, min(first + self._batch_size, len(self._records)))
+            first += self._batch_size
+            truths = [self._records.truth(number) for number in numbers]
+            yield losses, [(truth, _found_boxes(arrays, index, truth)) for index, truth in enumerate(truths)]
+
+    def _payload(self, number: int) -> bytes:
+        return self._records.payload(number)
 
 
 def _found_boxes(found: Detections, index: int, truth: TrueImage) -> FoundBoxes:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
+from odrun.runs.locks import locked
 
 
 @contextmanager
@@ -22,9 +18,9 @@ def one_writer(folder: Path, *, waiting: Callable[[], None]) -> Iterator[None]:
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / f".{folder.name}.lock").open("w") as stream:
-        if not _locked(stream.fileno(), wait=False):
+        if not locked(stream.fileno(), wait=False):
             waiting()
-            _locked(stream.fileno(), wait=True)
+            locked(stream.fileno(), wait=True)
         yield
 
 
@@ -48,23 +44,3 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 def _remove(folder: Path) -> None:
     if folder.exists():
         shutil.rmtree(folder)
-
-
-if sys.platform == "win32":
-
-    def _locked(descriptor: int, *, wait: bool) -> bool:
-        try:
-            msvcrt.locking(descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
-        except OSError:
-            # LK_LOCK gives up after ten tries, one a second.
-            return _locked(descriptor, wait=True) if wait else False
-        return True
-
-else:
-
-    def _locked(descriptor: int, *, wait: bool) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True

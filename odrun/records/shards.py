@@ -1,4 +1,4 @@
-"""TFRecord files, written and read without TensorFlow.
+"""TFRecord files, written without TensorFlow, and what it takes to read them (`odrun.records.index`).
 
 Framing (tensorflow/core/lib/io/record_writer.h): the length as a 64-bit number, its masked CRC-32C, the payload, its
 masked CRC-32C; all little-endian.
@@ -7,17 +7,17 @@ masked CRC-32C; all little-endian.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
 import google_crc32c
 
-from odrun.errors import InputError
-
 _HEADER = struct.Struct("<QI")
 _CHECKSUM = struct.Struct("<I")
 _MASK_DELTA = 0xA282EAD8
+HEADER_BYTES = _HEADER.size
+FOOTER_BYTES = _CHECKSUM.size
 
 
 def shard_name(name: str, number: int, shards: int) -> str:
@@ -56,37 +56,25 @@ def framed(payload: bytes) -> bytes:
     return b"".join((length, _masked_crc(length), payload, _masked_crc(payload)))
 
 
-def read_shard(path: Path) -> Iterator[bytes]:
-    """Yield the payloads of a TFRecord file, each proven by its checksums.
+def length_in(header: bytes) -> int:
+    """The bytes of the payload that follows a record's header; `ValueError` says what is wrong with the header."""
+    if len(header) < HEADER_BYTES:
+        raise ValueError("is cut off")
+    length, checksum = _HEADER.unpack(header)
+    if _CHECKSUM.pack(checksum) != _masked_crc(header[:8]):
+        raise ValueError("has a length that does not fit its checksum")
+    return int(length)
 
-    Raises:
-        InputError: a record is cut off or does not fit its checksum; the message names the file and the record.
-    """
-    with path.open("rb") as stream:
-        number = 0
-        while header := stream.read(_HEADER.size):
-            if len(header) < _HEADER.size:
-                raise _damaged(path, number, "is cut off")
-            length, length_crc = _HEADER.unpack(header)
-            if _CHECKSUM.pack(length_crc) != _masked_crc(header[:8]):
-                raise _damaged(path, number, "has a length that does not fit its checksum")
-            payload = stream.read(length)
-            checksum = stream.read(_CHECKSUM.size)
-            if len(payload) < length or len(checksum) < _CHECKSUM.size:
-                raise _damaged(path, number, "is cut off")
-            if checksum != _masked_crc(payload):
-                raise _damaged(path, number, "does not fit its checksum")
-            yield payload
-            number += 1
+
+def checked_payload(content: bytes) -> bytes:
+    """The payload at the begin of `content`, which ends in its checksum; `ValueError` if the two do not fit."""
+    payload, checksum = content[:-FOOTER_BYTES], content[-FOOTER_BYTES:]
+    if checksum != _masked_crc(payload):
+        raise ValueError("does not fit its checksum")
+    return payload
 
 
 def _masked_crc(content: bytes) -> bytes:
     """The checksum rotated and shifted, so that one over data with checksums in it stays good (record_writer.h)."""
     crc = google_crc32c.value(content)
     return _CHECKSUM.pack(((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF)
-
-
-def _damaged(path: Path, number: int, how: str) -> InputError:
-    return InputError(
-        f"Record {number} of a TFRecord file {how}.", where=str(path), remedy=f"delete {path.parent} and run again"
-    )

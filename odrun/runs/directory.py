@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from odrun.errors import InputError
+from odrun.runs.locks import locked
 
 OUTPUTS_REMEDY = "choose another place with paths.outputs=DIR"
 _NEEDED_TO_READ = ("config.yaml", "pipeline.config", "label_map.pbtxt")
@@ -181,6 +184,27 @@ class RunDirectory:
         except OSError as error:
             raise _unwritable(self.path, error.strerror) from error
         return self
+
+    @contextmanager
+    def occupied(self) -> Iterator[None]:
+        """Within it this process alone works on the run; `InputError` if another one does."""
+        with self.log.open("a") as stream:
+            if not locked(stream.fileno(), wait=False):
+                raise InputError(
+                    "another process is working on this run",
+                    where=str(self.path),
+                    remedy="wait for it or stop it; train.resume=none begins a new run",
+                )
+            yield
+
+    @property
+    def is_occupied(self) -> bool:
+        """Whether a process is working on the run."""
+        try:
+            with self.log.open("a") as stream:
+                return not locked(stream.fileno(), wait=False)
+        except OSError:
+            return False
 
     def discard(self) -> None:
         """Remove what a run has written here, and the directory unless something else lies, or somebody works, in it.

@@ -11,7 +11,7 @@ from typing import Literal, cast
 
 from odrun.errors import InputError, nearest
 from odrun.runs.files import write_whole
-from odrun.settings import METRIC_KEYS
+from odrun.settings import METRIC_KEYS, VALIDATION_LOSS
 
 Status = Literal["completed", "stopped_early", "interrupted", "failed"]
 STATUSES: tuple[Status, ...] = ("completed", "stopped_early", "interrupted", "failed")
@@ -28,7 +28,7 @@ class Best:
     def __post_init__(self) -> None:
         if self.step < 0:
             raise ValueError(f"best.step is {self.step}; it has to be 0 or more")
-        if self.metric not in METRIC_KEYS:
+        if self.metric not in METRIC_KEYS and not self.metric.startswith(VALIDATION_LOSS):
             raise ValueError(f"best.metric is {self.metric!r}; {nearest(self.metric, METRIC_KEYS)}")
 
 

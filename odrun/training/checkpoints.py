@@ -1,13 +1,22 @@
-"""What training saves and starts from: TensorFlow 2 checkpoints under the names that the OD API's programs use."""
+"""What training saves and goes on from: TensorFlow 2 checkpoints under the names that the OD API's programs use.
+
+A checkpoint appears whole or not at all: it is written beside its place, and its index, without which it is none, is
+moved there last.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
-from odrun.compat.engine import DetectionModel
 from odrun.compat.tensorflow import tf
 from odrun.errors import InputError, RunFailedError
+from odrun.runs.files import write_whole
+from odrun.runs.steps import steps_in
 from odrun.training.step import Trainer
+
+_UNFINISHED = ".saving"
 
 
 class Checkpoints:
@@ -16,8 +25,8 @@ class Checkpoints:
     def __init__(self, trainer: Trainer, *, folder: Path, best: Path, keep: int) -> None:
         self._trainer = trainer
         self.folder = folder
-        self._latest = _manager(trainer, folder, keep)
-        self._best = _manager(trainer, best, 1)
+        self._latest = _Store(trainer, folder, keep)
+        self._best = _Store(trainer, best, 1)
 
     def save(self, step: int) -> None:
         """Save the state after `step`, unless it has been saved already.
@@ -25,66 +34,94 @@ class Checkpoints:
         Raises:
             RunFailedError: it cannot be written (a full disk).
         """
-        if step not in _steps(self._latest):
-            _save(self._latest, step)
+        if step not in steps_in(self.folder):
+            self._latest.save(step)
 
     def save_best(self, step: int) -> None:
         """Save the state after `step` as the best, with the averaged weights where the pipeline keeps averages."""
         with self._trainer.averaged_weights():
-            _save(self._best, step)
+            self._best.save(step)
+
+    @property
+    def best_step(self) -> int | None:
+        """The step of the best checkpoint; `None` if there is none yet."""
+        return max(steps_in(self._best.folder), default=None)
+
+    def restore(self, step: int) -> None:
+        """Make the state of the training what it was after `step`.
+
+        Raises:
+            InputError: the checkpoint is damaged or of another model.
+        """
+        prefix = self.folder / f"ckpt-{step}"
+        try:
+            tf.train.Checkpoint(**self._trainer.trackable).restore(str(prefix)).assert_existing_objects_matched()
+        except (tf.errors.OpError, AssertionError, ValueError, IndexError) as error:
+            before = max((older for older in steps_in(self.folder) if older < step), default=None)
+            remedy = f"remove the files {prefix}.*"
+            remedy += f" to go on from step {before}" if before is not None else " and begin a new run"
+            raise InputError(
+                f"the checkpoint cannot be read: {first_line(error)}", where=str(prefix), remedy=remedy
+            ) from (error)
 
     def restore_best(self) -> None:
         """Fill the model with the weights of the best checkpoint."""
         model_only = tf.train.Checkpoint(model=self._trainer.model.network)
-        model_only.restore(self._best.latest_checkpoint).expect_partial().assert_existing_objects_matched()
+        prefix = self._best.folder / f"ckpt-{self.best_step}"
+        model_only.restore(str(prefix)).expect_partial().assert_existing_objects_matched()
 
 
-def restore_start(model: DetectionModel) -> int:
-    """Fill a built model from the checkpoint that its pipeline starts from; return how many variables were filled.
-
-    Raises:
-        InputError: the checkpoint is unreadable, not object-based, or does not fit the model.
-    """
-    prefix, objects = model.start, model.start_objects()
-    remedy = "give the model's own archive (model.archive=FILE.tar.gz), or start afresh (model.checkpoint=none)"
-    try:
-        stored = {name for name, _ in tf.train.list_variables(prefix)}
-        if "_CHECKPOINTABLE_OBJECT_GRAPH" not in stored:
-            raise InputError("this is a TensorFlow 1 checkpoint; a TensorFlow 2 one is needed", where=prefix)
-        tf.train.Checkpoint(**objects).restore(prefix).expect_partial().assert_existing_objects_matched()
-    except (tf.errors.OpError, ValueError, IndexError) as error:
-        raise InputError(f"the checkpoint cannot be read: {_first_line(error)}", where=prefix, remedy=remedy) from error
-    except AssertionError as error:
-        raise InputError("the checkpoint is of another architecture", where=prefix, remedy=remedy) from error
-    return len({variable.ref() for part in objects.values() for variable in _variables(part)})
-
-
-def _variables(part: object) -> list[tf.Variable]:
-    if isinstance(part, tf.Module):
-        return list(part.variables)
-    return [variable for child in vars(part).values() if isinstance(child, tf.Module) for variable in child.variables]
-
-
-def _manager(trainer: Trainer, folder: Path, keep: int) -> tf.train.CheckpointManager:
-    return tf.train.CheckpointManager(
-        tf.train.Checkpoint(**trainer.trackable), str(folder), max_to_keep=keep, checkpoint_name="ckpt"
-    )
-
-
-def _save(manager: tf.train.CheckpointManager, step: int) -> None:
-    try:
-        manager.save(checkpoint_number=step)
-    except tf.errors.OpError as error:
-        raise RunFailedError(
-            f"the checkpoint of step {step} cannot be written: {_first_line(error)}",
-            where=manager.directory,
-            remedy="free some disk space; checkpoints saved before are whole",
-        ) from error
-
-
-def _steps(manager: tf.train.CheckpointManager) -> set[int]:
-    return {int(path.rpartition("-")[2]) for path in manager.checkpoints}
-
-
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, without the rest of what TensorFlow puts into its messages."""
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+class _Store:
+    """A folder with the newest `keep` checkpoints, and TensorFlow's own list of them."""
+
+    def __init__(self, trainer: Trainer, folder: Path, keep: int) -> None:
+        self._checkpoint = tf.train.Checkpoint(**trainer.trackable)
+        self.folder = folder
+        self._keep = keep
+
+    def save(self, step: int) -> None:
+        try:
+            self._write(step)
+            kept = [older for older in steps_in(self.folder) if older <= step][-self._keep :]
+            self._list(kept)
+            self._remove_all_but(kept)
+        except (tf.errors.OpError, OSError) as error:
+            raise RunFailedError(
+                f"the checkpoint of step {step} cannot be written: {first_line(error)}",
+                where=str(self.folder),
+                remedy="free some disk space; checkpoints saved before are whole",
+            ) from error
+
+    def _write(self, step: int) -> None:
+        temporary = self.folder / _UNFINISHED
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        try:
+            # The OD API's exporter looks for this variable of TensorFlow's, which `write` alone does not make.
+            self._checkpoint.save_counter.assign_add(1)
+            self._checkpoint.write(str(temporary / f"ckpt-{step}"))
+            for path in sorted(temporary.iterdir(), key=lambda path: path.suffix == ".index"):
+                with path.open("rb") as stream:
+                    os.fsync(stream.fileno())
+                path.replace(self.folder / path.name)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def _list(self, steps: list[int]) -> None:
+        """TensorFlow's `CheckpointState` in its text form, by which its own programs find the newest."""
+        lines = [f'model_checkpoint_path: "ckpt-{steps[-1]}"']
+        lines += [f'all_model_checkpoint_paths: "ckpt-{step}"' for step in steps]
+        write_whole(self.folder / "checkpoint", "\n".join(lines) + "\n")
+
+    def _remove_all_but(self, kept: list[int]) -> None:
+        """Also a later step goes: it is left over from before a resume at an earlier one."""
+        for step in sorted({*steps_in(self.folder)} - {*kept}):
+            # Without its index the rest is no checkpoint any more, whenever the process is killed.
+            (self.folder / f"ckpt-{step}.index").unlink()
+            for data in self.folder.glob(f"ckpt-{step}.data-*"):
+                data.unlink()

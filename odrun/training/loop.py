@@ -1,41 +1,51 @@
 """The training loop: exactly as many steps as asked for, whatever the architecture.
 
 Comes in: a trainer, its batches and who is to be told after each step. Goes out: how long it took. What happens on the
-way (logging, evaluation, checkpoints, a progress bar) is a list of functions called after each step, in their order.
+way (logging, evaluation, checkpoints, a progress bar, callbacks) is a list of functions called after each step, in
+their order.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from odrun.compat.engine import Features, Labels
+from odrun.compat.inputs import Features, Labels
 from odrun.compat.tensorflow import tf
-from odrun.errors import RunFailedError
 from odrun.training.step import Trainer
 
-TOTAL_LOSS_METRIC = "train/loss/total"
+
+class Control:
+    """How whoever is told of a step asks for the end of training."""
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+
+    def stop(self, reason: str) -> None:
+        """End training with this step, as if it were the last; the first `reason` given is kept."""
+        self.reason = self.reason or reason
 
 
 @dataclass(frozen=True)
 class StepReport:
     """A finished step, numbered from 1.
 
-    `metrics` is filled at logged steps (step 1, each `log_every`th and the last) and empty at the others:
-    `train/loss/...`, `train/learning_rate`, and means since the logged step before of `train/step_s` and
-    `train/input_wait_s` (seconds) and `train/images_per_s`.
+    `metrics` is filled at logged steps (the first, each `log_every`th and the
+    last) and empty at the others: `train/loss/...`, `train/learning_rate`, `train/gradient_norm`, means since the
+    logged step before of `train/step_s` and `train/input_wait_s` (seconds) and `train/images_per_s`, and
+    `train/skipped_steps`, the steps since then whose loss or gradient was no finite number.
     """
 
     step: int
     steps: int
     metrics: Mapping[str, float]
+    control: Control
 
     @property
     def is_last(self) -> bool:
         """Whether training ends with this step."""
-        return self.step == self.steps
+        return self.step == self.steps or self.control.reason is not None
 
 
 @dataclass(frozen=True)
@@ -61,41 +71,69 @@ class TrainingTime:
 AfterStep = Callable[[StepReport], None]
 
 
-def train(
-    trainer: Trainer,
-    batches: Iterator[tuple[Features, Labels]],
-    *,
-    steps: int,
-    batch_size: int,
-    log_every: int,
-    after_step: Sequence[AfterStep],
-    stop_requested: Callable[[], bool],
-) -> TrainingTime:
-    """Train until `trainer.step` is `steps`, or until `stop_requested()` after a step.
+class Loop:
+    """Trains `trainer` on `batches` until its step is `steps`.
 
-    Raises:
-        RunFailedError: the total loss of a logged step is not a finite number.
+    After each step `after_step` is called in its order. `on_nan` is called with the number of a step whose loss or
+    gradient was no finite number, which has left the weights as they were; it may raise.
     """
-    first = int(trainer.step) + 1
-    meter = _Meter(batch_size)
-    step = first - 1
-    while step < steps and not stop_requested():
-        step += 1
-        with meter.measure_step():
-            with meter.measure_input():
-                features, labels = next(batches)
-            is_logged = step in (first, steps) or step % log_every == 0
-            metrics = {"train/learning_rate": trainer.learning_rate()} if is_logged else {}
-            losses = trainer.train(features, labels)
-            if is_logged:
-                metrics |= _loss_metrics(losses)
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        batches: Iterator[tuple[Features, Labels]],
+        *,
+        steps: int,
+        batch_size: int,
+        log_every: int,
+        after_step: Sequence[AfterStep],
+        on_nan: Callable[[int], None],
+    ) -> None:
+        self.control = Control()
+        self._trainer = trainer
+        self._batches = batches
+        self._steps = steps
+        self._log_every = log_every
+        self._after_step = after_step
+        self._on_nan = on_nan
+        self._meter = _Meter(batch_size)
+        self._skipped = 0
+
+    def run(self, *, interrupted: Callable[[], bool]) -> None:
+        """Train to the last step, until `control` is asked to stop, or until `interrupted()` after a step."""
+        first = step = int(self._trainer.step) + 1
+        while step <= self._steps and self.control.reason is None and not interrupted():
+            metrics = self._step(step, is_logged=step in (first, self._steps) or step % self._log_every == 0)
+            report = StepReport(step, self._steps, metrics, self.control)
+            for tell in self._after_step:
+                tell(report)
+            step += 1
+
+    def time(self) -> TrainingTime:
+        """What the steps until now took."""
+        return self._meter.total()
+
+    def _step(self, step: int, *, is_logged: bool) -> dict[str, float]:
+        with self._meter.measure_step():
+            with self._meter.measure_input():
+                features, labels = next(self._batches)
+            metrics = {"train/learning_rate": self._trainer.learning_rate()} if is_logged else {}
+            result = self._trainer.train(features, labels)
+            is_applied = bool(result.is_applied)
+        if not is_applied:
+            self._skipped += 1
+            self._on_nan(step)
         if is_logged:
-            metrics |= meter.means_since_last()
-            _check_finite(metrics[TOTAL_LOSS_METRIC], step)
-        report = StepReport(step, steps, metrics)
-        for tell in after_step:
-            tell(report)
-    return meter.total()
+            metrics |= {f"train/{name}": value for name, value in loss_metrics(result.losses).items()}
+            metrics |= {"train/gradient_norm": float(result.gradient_norm), "train/skipped_steps": float(self._skipped)}
+            metrics |= self._meter.means_since_last()
+            self._skipped = 0
+        return metrics
+
+
+def loss_metrics(losses: Mapping[str, tf.Tensor | float]) -> dict[str, float]:
+    """`Loss/total_loss` → `loss/total`, `Loss/RPNLoss/objectness_loss` → `loss/RPNLoss/objectness`."""
+    return {f"loss/{name.removeprefix('Loss/').removesuffix('_loss')}": float(value) for name, value in losses.items()}
 
 
 class _Meter:
@@ -148,19 +186,3 @@ class _Stopwatch:
 
     def __exit__(self, *failure: object) -> None:
         self._add(time.perf_counter() - self._started)
-
-
-def _loss_metrics(losses: Mapping[str, tf.Tensor]) -> dict[str, float]:
-    """`Loss/total_loss` → `train/loss/total`, `Loss/RPNLoss/objectness_loss` → `train/loss/RPNLoss/objectness`."""
-    return {
-        f"train/loss/{name.removeprefix('Loss/').removesuffix('_loss')}": float(value) for name, value in losses.items()
-    }
-
-
-def _check_finite(total_loss: float, step: int) -> None:
-    if not math.isfinite(total_loss):
-        raise RunFailedError(
-            f"the loss is {total_loss} at step {step}",
-            where=f"step {step}",
-            remedy="lower train.learning_rate, or lengthen train.warmup_steps",
-        )

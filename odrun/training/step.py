@@ -1,42 +1,65 @@
 """One training step: losses, gradients, update; the same for every architecture.
 
-Comes in: a built model, a pipeline.config and batches of (features, labels). Goes out: the losses of each step.
+Comes in: a built model, a pipeline.config and batches of (features, labels). Goes out: the losses of each step. What is
+drawn at random in a step depends on the seed and the number of the step alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
-from odrun.compat.engine import TOTAL_LOSS, DetectionModel, Features, Labels, build_optimizer, optimizer_and_rate
+from odrun.compat.engine import TOTAL_LOSS, DetectionModel, build_optimizer, optimizer_and_rate
+from odrun.compat.inputs import Features, Labels
 from odrun.compat.tensorflow import tf
+
+
+class StepResult(NamedTuple):
+    """What a step gives, as scalars: its losses by name, the norm of all gradients, whether weights were updated."""
+
+    losses: Mapping[str, tf.Tensor]
+    gradient_norm: tf.Tensor
+    is_applied: tf.Tensor
 
 
 class Trainer:
     """The state that training changes: the model's variables, the optimizer's and the step.
 
-    `step` counts finished steps. With `use_moving_average` in the pipeline's optimizer, `averaged_weights()` shows the
-    model with the moving averages of its weights.
+    `step` counts finished steps. With
+    `use_moving_average` in the pipeline's optimizer, `averaged_weights()` shows the model with the moving averages of
+    its weights.
     """
 
-    def __init__(self, model: DetectionModel, pipeline: Any) -> None:
+    def __init__(self, model: DetectionModel, pipeline: Any, *, seed: int = 0) -> None:
         self.model = model
         self.step = tf.Variable(0, trainable=False, dtype=tf.int64, name="step")
-        self._config = pipeline.train_config
-        self._optimizer, self._rate = optimizer_and_rate(pipeline, step=self.step)
+        self._rate_scale = tf.Variable(1.0, trainable=False, dtype=tf.float32, name="rate_scale")
+        self._seed = seed
+        self._clip_norm = pipeline.train_config.gradient_clipping_by_norm
+        self._optimizer, self._rate = optimizer_and_rate(pipeline, step=self.step, scale=self._rate_scale)
         self._graph = tf.function(self._train, autograph=False)
         self._averages: list[tuple[tf.Variable, tf.Variable]] = []
+        self._trained: list[tf.Variable] = []
         self._is_built = False
 
     @property
     def trackable(self) -> dict[str, Any]:
-        """What a checkpoint holds, by the names that the OD API's own programs use."""
-        return {"step": self.step, "model": self.model.network, "optimizer": self._optimizer}
+        """What a checkpoint holds: by the names that the OD API's own programs use, and the factor of the rate."""
+        return {
+            "step": self.step,
+            "model": self.model.network,
+            "optimizer": self._optimizer,
+            "rate_scale": self._rate_scale,
+        }
 
     def learning_rate(self) -> float:
         """The learning rate of the next step."""
         return float(self._rate())
+
+    def halve_learning_rate(self) -> None:
+        """From the next step on the learning rate is half of what it would have been."""
+        self._rate_scale.assign(self._rate_scale / 2)
 
     def build(self, features: Features) -> None:
         """Make all variables from one batch, without training; needed before anything can be restored.
@@ -47,12 +70,17 @@ class Trainer:
             return
         self.model.build(features)
         self._averages = build_optimizer(self._optimizer, self.model)
+        self._trained = self.model.trainable_variables
         self._is_built = True
 
-    def train(self, features: Features, labels: Labels) -> dict[str, tf.Tensor]:
-        """Train on one batch and return its losses, each a scalar tensor; `Loss/total_loss` is their sum."""
-        losses: dict[str, tf.Tensor] = self._graph(features, labels)
-        return losses
+    def train_only(self, variables: Sequence[tf.Variable]) -> None:
+        """Leave all variables but these alone; to be said before the first step."""
+        self._trained = list(variables)
+
+    def train(self, features: Features, labels: Labels) -> StepResult:
+        """Train on one batch; a loss or gradient that is no finite number leaves all weights as they were."""
+        result: StepResult = self._graph(features, labels)
+        return result
 
     @contextmanager
     def averaged_weights(self) -> Iterator[None]:
@@ -66,13 +94,23 @@ class Trainer:
             for variable, value in trained:
                 variable.assign(value)
 
-    def _train(self, features: Features, labels: Labels) -> dict[str, tf.Tensor]:
+    def _train(self, features: Features, labels: Labels) -> StepResult:
+        statistics = [(variable, tf.identity(variable)) for variable in self.model.statistics]
         with tf.GradientTape() as tape:
-            losses = self.model.losses(features, labels, step=self.step)
-        variables = self.model.trainable_variables
-        gradients = tape.gradient(losses[TOTAL_LOSS], variables)
-        if self._config.gradient_clipping_by_norm > 0:
-            gradients, _ = tf.clip_by_global_norm(gradients, self._config.gradient_clipping_by_norm)
-        self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
+            losses = self.model.losses(features, labels, step=self.step, seed=self._seed)
+        gradients = tape.gradient(losses[TOTAL_LOSS], self._trained)
+        norm = tf.linalg.global_norm(gradients)
+        if self._clip_norm > 0:
+            gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm, use_norm=norm)
+        is_finite = tf.math.is_finite(losses[TOTAL_LOSS]) & tf.math.is_finite(norm)
+
+        def update() -> None:
+            self._optimizer.apply_gradients(zip(gradients, self._trained, strict=True))
+
+        def undo() -> None:
+            for variable, value in statistics:
+                variable.assign(value)
+
+        tf.cond(is_finite, update, undo)
         self.step.assign_add(1)
-        return losses
+        return StepResult(losses, norm, is_finite)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from odrun.commands.course import Course
-from odrun.errors import InputError, InterruptedRunError, OdrunError, RunFailedError
+from odrun.errors import InputError, InterruptedRunError, RunFailedError
 from odrun.runs.directory import RunDirectory
 from odrun.runs.summary import Best, Summary, Throughput
 from odrun.settings import METRIC_KEYS
@@ -70,9 +70,31 @@ def test_the_file_has_the_keys_of_the_interface(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("kind", [InputError, RunFailedError])
-def test_a_run_that_fails_says_so_in_the_words_of_its_error(kind: type[OdrunError], tmp_path: Path) -> None:
-    error = kind("the loss is nan", where="step 7", remedy="lower train.learning_rate")
+def test_what_is_refused_is_no_run_and_leaves_an_older_summary_alone(tmp_path: Path) -> None:
+    error = InputError("already at 7 of 7 steps")
+
+    assert raised_within(tmp_path, error) is error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_resume_is_in_the_summary_before_the_run_ends_and_after_it(tmp_path: Path) -> None:
+    for step in (5, 9):
+        earlier = summary(tmp_path) if step == 9 else None
+        Course(RunDirectory(tmp_path)).begin_again(step, earlier)
+
+    told = summary(tmp_path)
+    assert (told.status, told.steps, told.resumed_from) == ("interrupted", 9, (5, 9))
+
+
+def test_a_run_that_ended_before_its_last_step_says_so(tmp_path: Path) -> None:
+    with Course(RunDirectory(tmp_path)) as course:
+        course.is_stopped_early = True
+
+    assert summary(tmp_path).status == "stopped_early"
+
+
+def test_a_run_that_fails_says_so_in_the_words_of_its_error(tmp_path: Path) -> None:
+    error = RunFailedError("the loss is nan", where="step 7", remedy="lower train.learning_rate")
 
     assert raised_within(tmp_path, error) is error
     told = summary(tmp_path)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,13 +16,23 @@ from typing import Any
 import pytest
 
 from odrun.commands.course import Course
-from odrun.commands.fitting import STOPPING, fit
+from odrun.commands.fitting import fit
+from odrun.commands.stepping import STOPPING
 from odrun.compat.tensorflow import tf
 from odrun.errors import InterruptedRunError, OdrunError, RunFailedError
 from odrun.report.terminal import Terminal
 from odrun.runs.directory import RunDirectory
 from odrun.runs.summary import Best, Summary
 from odrun.settings import METRIC_KEYS
+
+FOUR_STEPS = (
+    "train.steps=4",
+    "train.log_every=1",
+    "train.checkpoint.every=2",
+    "train.checkpoint.keep=2",
+    "eval.every=null",
+    "eval.pictures=1",
+)
 
 
 class ImpatientTerminal(io.StringIO):
@@ -51,12 +63,21 @@ class Fitted:
         return [json.loads(line) for line in self.directory.metrics.read_text().splitlines()]
 
 
-def fitted(tiny: Any, path: Path, stream: io.StringIO) -> Fitted:
+def fitted(tiny: Any, path: Path, stream: io.StringIO, *, resumed_at: int = 0) -> Fitted:
     directory = RunDirectory(path)
     error = None
     try:
         with Course(directory) as course:
-            fit(tiny.job, tiny.pipeline, tiny.data, directory=directory, course=course, terminal=Terminal(stream))
+            terminal = Terminal(stream)
+            fit(
+                tiny.job,
+                tiny.pipeline,
+                tiny.data,
+                directory=directory,
+                course=course,
+                terminal=terminal,
+                resumed_at=resumed_at,
+            )
     except OdrunError as raised:
         error = raised
     return Fitted(directory, error, stream.getvalue())
@@ -68,16 +89,20 @@ def files(folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def finished(compose_tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Fitted:
-    """Two steps, each with a checkpoint, and one evaluation at the end."""
-    tiny = compose_tiny(
-        "train.steps=2",
-        "train.log_every=1",
-        "train.checkpoint.every=1",
-        "train.checkpoint.keep=2",
-        "eval.every=null",
-        "eval.pictures=1",
-    )
-    return fitted(tiny, tmp_path_factory.mktemp("runs") / "finished", io.StringIO())
+    """Four steps of a model that takes crops, a checkpoint each two of them, and one evaluation at the end."""
+    return fitted(compose_tiny(*FOUR_STEPS), tmp_path_factory.mktemp("runs") / "finished", io.StringIO())
+
+
+@pytest.fixture(scope="module")
+def resumed(finished: Fitted, compose_tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Fitted:
+    """The same training, as if it had been killed after step 3, whose metrics were half written."""
+    folder = tmp_path_factory.mktemp("runs") / "resumed"
+    (folder / "checkpoints").mkdir(parents=True)
+    for file in finished.directory.checkpoints.glob("ckpt-2.*"):
+        shutil.copy(file, folder / "checkpoints")
+    lines = finished.directory.metrics.read_text().splitlines(keepends=True)
+    (folder / "metrics.jsonl").write_text("".join(lines[:3])[:-5])
+    return fitted(compose_tiny(*FOUR_STEPS), folder, io.StringIO(), resumed_at=2)
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +111,7 @@ def stopped(
 ) -> Iterator[Fitted]:
     """More steps, from the best checkpoint of `finished`, stopped in the first; SIGINT is Python's own meanwhile."""
     tiny = compose_tiny("train.steps=20")
-    tiny.pipeline.train_config.fine_tune_checkpoint = str(finished.directory.best_checkpoint(2))
-    tiny.pipeline.train_config.fine_tune_checkpoint_type = "full"
+    tiny.pipeline.train_config.fine_tune_checkpoint = str(finished.directory.best_checkpoint(4))
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield fitted(tiny, tmp_path_factory.mktemp("runs") / "stopped", ImpatientTerminal())
@@ -110,14 +134,15 @@ def test_a_finished_training_leaves_every_file_that_a_run_is_to_have(finished: F
         "eval",
         "export",
         "metrics.jsonl",
+        "pipeline.config",
         "plots",
         "predictions",
         "summary.json",
         "tensorboard",
     ]
-    assert files(folder / "eval") == ["2/detections.json", "2/metrics.json"]
+    assert files(folder / "eval") == ["4/detections.json", "4/metrics.json"]
     assert files(folder / "plots") == ["average_precision.png", "class_average_precision.png", "losses.png"]
-    image_id = min(entry["image_id"] for entry in json.loads(finished.directory.eval(2).detections.read_text()))
+    image_id = min(entry["image_id"] for entry in json.loads(finished.directory.eval(4).detections.read_text()))
     assert files(folder / "predictions") == [f"{image_id}.jpg", f"{image_id}_plain.png", "sheet.jpg"]
     assert len(files(folder / "tensorboard")) == 1
     assert {"checkpoint/ckpt-0.index", "saved_model/saved_model.pb", "pipeline.config", "label_map.pbtxt"} <= set(
@@ -128,29 +153,32 @@ def test_a_finished_training_leaves_every_file_that_a_run_is_to_have(finished: F
 def test_each_step_has_its_checkpoint_where_that_is_asked_for_and_the_best_lies_apart(finished: Fitted) -> None:
     folder = finished.directory.checkpoints
 
-    assert [path.name for path in sorted(folder.rglob("*.index"))] == ["ckpt-2.index", "ckpt-1.index", "ckpt-2.index"]
-    assert tf.train.latest_checkpoint(str(folder)) == str(finished.directory.checkpoint(2))
-    assert tf.train.latest_checkpoint(str(folder / "best")) == str(finished.directory.best_checkpoint(2))
-    for step in (1, 2):
+    assert [path.name for path in sorted(folder.rglob("*.index"))] == ["ckpt-4.index", "ckpt-2.index", "ckpt-4.index"]
+    assert tf.train.latest_checkpoint(str(folder)) == str(finished.directory.checkpoint(4))
+    assert tf.train.latest_checkpoint(str(folder / "best")) == str(finished.directory.best_checkpoint(4))
+    for step in (2, 4):
         reader = tf.train.load_checkpoint(str(finished.directory.checkpoint(step)))
         assert reader.get_tensor("step/.ATTRIBUTES/VARIABLE_VALUE") == step
 
 
 def test_each_logged_step_has_one_line_and_the_last_one_its_evaluation(finished: Fitted) -> None:
-    one, two = finished.rows()
+    first, *_, last = finished.rows()
 
-    assert (one["step"], two["step"]) == (1, 2)
-    assert {"train/loss/total", "train/learning_rate", "train/images_per_s"} <= set(one)
-    assert [key for key in one if key.startswith("eval/")] == []
-    assert [key for key in two if key.startswith("eval/")] == [f"eval/{key}" for key in METRIC_KEYS]
+    assert [row["step"] for row in finished.rows()] == [1, 2, 3, 4]
+    assert {"train/loss/total", "train/learning_rate", "train/images_per_s", "system/peak_memory_mb"} <= set(first)
+    assert [key for key in first if key.startswith("eval/")] == []
+    assert [key for key in last if key.startswith("eval/") and not key.startswith("eval/loss/")] == [
+        f"eval/{key}" for key in METRIC_KEYS
+    ]
+    assert last["eval/loss/total"] > 0
 
 
 def test_the_summary_tells_the_best_checkpoint_with_its_metrics(finished: Fitted) -> None:
-    metrics = json.loads(finished.directory.eval(2).metrics.read_text())
+    metrics = json.loads(finished.directory.eval(4).metrics.read_text())
 
     summary = finished.summary
-    assert (summary.status, summary.steps, summary.error) == ("completed", 2, None)
-    assert (summary.best, summary.metrics) == (Best(2, "AP", metrics["AP"]), metrics)
+    assert (summary.status, summary.steps, summary.error) == ("completed", 4, None)
+    assert (summary.best, summary.metrics) == (Best(4, "AP", metrics["AP"]), metrics)
 
 
 def test_the_summary_tells_how_long_each_part_took_and_how_fast_training_was(finished: Fitted) -> None:
@@ -187,9 +215,11 @@ def test_a_training_that_was_stopped_leaves_a_checkpoint_of_its_last_step_and_it
     assert sorted(path.name for path in stopped.directory.path.iterdir()) == [
         "checkpoints",
         "metrics.jsonl",
+        "pipeline.config",
         "summary.json",
         "tensorboard",
     ]
+    assert 'fine_tune_checkpoint_type: "full"' in stopped.directory.pipeline_config.read_text()
     assert tf.train.latest_checkpoint(str(stopped.directory.checkpoints)) == str(stopped.directory.checkpoint(1))
     assert [row["step"] for row in stopped.rows()] == [1]
 
@@ -211,14 +241,29 @@ def test_a_loss_that_is_no_number_fails_the_run_with_the_step_and_a_remedy(diver
     assert diverged.error.where == "step 2"
     assert diverged.error.remedy is not None
     assert "train.learning_rate" in diverged.error.remedy
-    assert (diverged.summary.status, diverged.summary.steps) == ("failed", 1)
+    assert (diverged.summary.status, diverged.summary.steps) == ("failed", 2)
     assert diverged.summary.error == str(diverged.error)
+    assert re.search(r"its images: \d+ \(train/\d+\.jpg\), \d+ \(train/\d+\.jpg\)$", diverged.error.what)
 
 
-def test_a_training_that_diverged_leaves_neither_a_best_checkpoint_nor_an_export(diverged: Fitted) -> None:
+def test_a_training_that_diverged_leaves_the_weights_before_it_did_and_no_export(diverged: Fitted) -> None:
+    assert files(diverged.directory.checkpoints) == ["checkpoint", "ckpt-2.data-00000-of-00001", "ckpt-2.index"]
     assert sorted(path.name for path in diverged.directory.path.iterdir()) == [
+        "checkpoints",
         "metrics.jsonl",
+        "pipeline.config",
         "summary.json",
         "tensorboard",
     ]
     assert [row["step"] for row in diverged.rows()] == [1]
+
+
+def test_a_resumed_training_goes_on_as_if_it_had_never_been_killed(finished: Fitted, resumed: Fitted) -> None:
+    assert resumed.error is None
+    assert [row["step"] for row in resumed.rows()] == [1, 2, 3, 4]
+    changing = ("time", "train/step_s", "train/input_wait_s", "train/images_per_s", "system/peak_memory_mb")
+    whole, cut = (
+        [{k: v for k, v in row.items() if k not in changing} for row in run.rows()] for run in (finished, resumed)
+    )
+    assert cut == whole
+    assert resumed.summary.metrics == finished.summary.metrics

@@ -24,7 +24,6 @@ SMALL = (
     "train.warmup_steps=1",
     "eval.batch_size=2",
     "eval.pictures=2",
-    "pipeline.train_input_reader.shuffle_buffer_size=8",
 )
 NOISE = ("TF_ENABLE_ONEDNN", "cuda", "oneDNN", "WARNING", "Warning", "Traceback", "INFO")
 

@@ -14,9 +14,10 @@ from odrun import compat
 from odrun.annotations.images import as_png, inspect_image
 from odrun.annotations.model import AnnotatedImage, Box, DataSet
 from odrun.records.example import bytes_feature, example_bytes, float_feature, image_example, int_feature
+from odrun.records.index import RecordIndex
 from odrun.records.label_map import label_ids, label_map_text
 from odrun.records.manifest import load
-from odrun.records.shards import read_shard, write_shards
+from odrun.records.shards import write_shards
 from odrun.records.writer import write_records
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (30, 40, 3), dtype=np.uint8)
@@ -84,7 +85,7 @@ def test_a_record_file_has_the_bytes_of_tensorflow_s_own(tf, tmp_path):
             own.write(payload)
     ours = write_shards(tmp_path, "x", payloads, count=3, shards=1)[0]
     assert ours.read_bytes() == (tmp_path / "own").read_bytes()
-    assert list(read_shard(tmp_path / "own")) == payloads
+    assert list(RecordIndex([tmp_path / "own"], pattern="")) == payloads
 
 
 def test_the_od_api_decodes_every_record_found_by_the_pattern(tf, tmp_path):

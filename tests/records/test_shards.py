@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from odrun.errors import InputError
-from odrun.records.shards import framed, read_shard, shard_name, write_shards
+from odrun.records.index import RecordIndex
+from odrun.records.shards import framed, shard_name, write_shards
 
 PAYLOADS = [b"a" * 10, b"", b"\x00\xff" * 50, b"last", b"one more"]
 
 
 def names_and_payloads(paths: list[Path]) -> dict[str, list[bytes]]:
-    return {path.name: list(read_shard(path)) for path in paths}
+    return {path.name: list(RecordIndex([path], pattern="")) for path in paths}
 
 
 def test_a_record_is_framed_by_length_and_masked_checksums():
@@ -51,25 +51,3 @@ def test_another_number_of_payloads_than_announced_is_refused(tmp_path, count):
 def test_more_shards_than_payloads_are_refused(tmp_path, shards):
     with pytest.raises(ValueError, match="do not fill"):
         write_shards(tmp_path, "x", PAYLOADS, count=5, shards=shards)
-
-
-@pytest.mark.parametrize(
-    ("position", "fault"),
-    [(0, "length that does not fit"), (9, "length that does not fit"), (14, "not fit its checksum"), (22, "not fit")],
-)
-def test_a_flipped_bit_is_found_and_named(tmp_path, position, fault):
-    path = write_shards(tmp_path, "x", PAYLOADS, count=5, shards=1)[0]
-    content = bytearray(path.read_bytes())
-    content[position] ^= 1
-    path.write_bytes(content)
-    with pytest.raises(InputError, match=fault) as caught:
-        list(read_shard(path))
-    assert caught.value.where == str(path)
-
-
-@pytest.mark.parametrize("kept", [5, 15, 24])
-def test_a_file_cut_off_is_found_at_the_record(tmp_path, kept):
-    path = write_shards(tmp_path, "x", PAYLOADS, count=5, shards=1)[0]
-    path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(InputError, match=r"Record 0 .* is cut off"):
-        list(read_shard(path))

@@ -12,9 +12,9 @@ from odrun.annotations.model import AnnotatedImage, Box, DataSet
 from odrun.errors import InputError
 from odrun.records import writer
 from odrun.records.example import image_example
+from odrun.records.index import RecordIndex
 from odrun.records.label_map import read_label_map
 from odrun.records.manifest import PartCounts, load
-from odrun.records.shards import read_shard
 from odrun.records.writer import write_records
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (30, 40, 3), dtype=np.uint8)
@@ -66,8 +66,8 @@ def test_the_folder_holds_records_label_map_and_manifest(tmp_path):
         )
         for number, each in enumerate(data.images, start=1)
     ]
-    assert list(read_shard(folder / "train-00000-of-00001.tfrecord")) == examples[:3]
-    assert list(read_shard(folder / "validation-00000-of-00001.tfrecord")) == examples[3:]
+    assert list(RecordIndex([folder / "train-00000-of-00001.tfrecord"], pattern="")) == examples[:3]
+    assert list(RecordIndex([folder / "validation-00000-of-00001.tfrecord"], pattern="")) == examples[3:]
 
 
 def test_the_number_of_workers_does_not_change_a_byte(tmp_path):
@@ -89,7 +89,7 @@ def test_large_parts_are_cut_into_shards(tmp_path, monkeypatch):
 
 def test_an_image_that_tensorflow_does_not_take_is_stored_as_png(tmp_path):
     data = DataSet(("cat",), (image(tmp_path, "a.bmp", "cat", kind="BMP"),), (image(tmp_path, "b.jpg", "cat"),))
-    content = next(read_shard(written(data, tmp_path / "out") / "train-00000-of-00001.tfrecord"))
+    content = RecordIndex([written(data, tmp_path / "out") / "train-00000-of-00001.tfrecord"], pattern="")[0]
     start = content.index(b"\x89PNG")
     stored = Image.open(io.BytesIO(content[start:]))
     assert np.array_equal(np.asarray(stored), PIXELS)

@@ -6,25 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from odrun.compat.engine import DetectionModel
 from odrun.compat.tensorflow import tf
 from odrun.errors import InputError, RunFailedError
-from odrun.training.checkpoints import Checkpoints, restore_start
+from odrun.runs.steps import steps_in
+from odrun.training.checkpoints import Checkpoints
 
 
 def first_kernel(trainer: Any) -> Any:
     return next(variable for variable in trainer.model.trainable_variables if variable.name.startswith("Conv1/"))
-
-
-def started_from(built: Any, checkpoint: str) -> DetectionModel:
-    """The built model, told to start from another checkpoint."""
-    pipeline = type(built.tiny.pipeline)()
-    pipeline.CopyFrom(built.tiny.pipeline)
-    pipeline.train_config.fine_tune_checkpoint = checkpoint
-    pipeline.train_config.fine_tune_checkpoint_type = "detection"
-    model = DetectionModel.__new__(DetectionModel)
-    model.network, model._pipeline = built.trainer.model.network, pipeline
-    return model
 
 
 def test_the_newest_checkpoints_are_kept_under_the_names_of_the_engine(built: Any, tmp_path: Path) -> None:
@@ -63,41 +52,71 @@ def test_a_checkpoint_that_cannot_be_written_fails_the_run_and_names_the_folder(
         checkpoints.save(10)
 
 
-def test_a_start_fills_the_model_and_counts_the_variables(built: Any, tmp_path: Path) -> None:
-    Checkpoints(built.trainer, folder=tmp_path, best=tmp_path / "best", keep=1).save(1)
-    kernel = first_kernel(built.trainer)
-    saved = kernel.numpy().copy()
-    kernel.assign(saved + 1)
+def test_the_whole_state_comes_back(built: Any, tmp_path: Path) -> None:
+    trainer, (features, labels) = built.trainer, built.batch
+    checkpoints = Checkpoints(trainer, folder=tmp_path / "all", best=tmp_path / "best", keep=2)
+    trainer.train(features, labels)
+    trainer.halve_learning_rate()
+    step, rate = int(trainer.step), trainer.learning_rate()
+    checkpoints.save(step)
+    expected = [float(value) for _ in range(2) for value in trainer.train(features, labels).losses.values()]
+    trainer.halve_learning_rate()
 
-    restored = restore_start(started_from(built, str(tmp_path / "ckpt-1")))
+    checkpoints.restore(step)
 
-    np.testing.assert_array_equal(kernel.numpy(), saved)
-    assert 100 < restored < built.trainer.model.variable_count
-
-
-def test_a_start_from_another_architecture_is_refused(built: Any, tmp_path: Path) -> None:
-    prefix = tf.train.Checkpoint(model=tf.Module(), weight=tf.Variable([1.0])).write(str(tmp_path / "other"))
-
-    with pytest.raises(InputError, match="the checkpoint is of another architecture") as refusal:
-        restore_start(started_from(built, prefix))
-
-    assert refusal.value.where == prefix
-    assert refusal.value.remedy is not None
-    assert "model.checkpoint=none" in refusal.value.remedy
+    assert (int(trainer.step), trainer.learning_rate()) == (step, rate)
+    again = [float(value) for _ in range(2) for value in trainer.train(features, labels).losses.values()]
+    assert again == expected
 
 
-def test_a_truncated_start_is_refused(built: Any, tmp_path: Path) -> None:
-    Checkpoints(built.trainer, folder=tmp_path, best=tmp_path / "best", keep=1).save(1)
-    data = next(tmp_path.glob("ckpt-1.data-*"))
+def test_a_damaged_checkpoint_is_refused_with_the_one_before(built: Any, tmp_path: Path) -> None:
+    checkpoints = Checkpoints(built.trainer, folder=tmp_path / "all", best=tmp_path / "best", keep=3)
+    checkpoints.save(10)
+    checkpoints.save(20)
+    data = next((tmp_path / "all").glob("ckpt-20.data-*"))
     data.write_bytes(data.read_bytes()[:1000])
 
-    with pytest.raises(InputError, match="the checkpoint cannot be read"):
-        restore_start(started_from(built, str(tmp_path / "ckpt-1")))
+    with pytest.raises(InputError, match="the checkpoint cannot be read") as refusal:
+        checkpoints.restore(20)
+
+    assert refusal.value.remedy == f"remove the files {tmp_path}/all/ckpt-20.* to go on from step 10"
 
 
-def test_a_tensorflow_1_checkpoint_is_refused_by_name(built: Any, tmp_path: Path) -> None:
-    prefix = str(tmp_path / "old")
-    tf.raw_ops.SaveV2(prefix=prefix, tensor_names=["weight"], shape_and_slices=[""], tensors=[tf.constant([1.0])])
+@pytest.mark.parametrize("moved", [0, 1])
+def test_what_a_killed_process_left_of_a_checkpoint_is_none_and_in_nobodys_way(
+    moved: int, built: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the moves of the files to their place, of which the first is that of the data."""
 
-    with pytest.raises(InputError, match="TensorFlow 1 checkpoint"):
-        restore_start(started_from(built, prefix))
+    class KilledError(BaseException):
+        pass
+
+    checkpoints = Checkpoints(built.trainer, folder=tmp_path / "all", best=tmp_path / "best", keep=3)
+    checkpoints.save(10)
+    replace, done = Path.replace, []
+
+    def replace_until_killed(self: Path, target: Path) -> Path:
+        if len(done) == moved:
+            raise KilledError
+        done.append(self.name)
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace_until_killed)
+    with pytest.raises(KilledError):
+        checkpoints.save(20)
+    monkeypatch.undo()
+
+    assert steps_in(tmp_path / "all") == [10]
+    checkpoints.save(20)
+    assert steps_in(tmp_path / "all") == [10, 20]
+    checkpoints.restore(20)
+
+
+def test_a_best_checkpoint_of_an_earlier_step_takes_the_place_of_a_later_one(built: Any, tmp_path: Path) -> None:
+    """A run that goes on from before its best checkpoint finds a new one."""
+    checkpoints = Checkpoints(built.trainer, folder=tmp_path / "all", best=tmp_path / "best", keep=1)
+    checkpoints.save_best(30)
+    checkpoints.save_best(20)
+
+    assert checkpoints.best_step == 20
+    assert tf.train.latest_checkpoint(str(tmp_path / "best")) == str(tmp_path / "best" / "ckpt-20")

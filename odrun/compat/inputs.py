@@ -1,0 +1,104 @@
+"""Records → the batches that the OD API's models take, by number instead of through a shuffle buffer.
+
+The OD API's own `train_input` decodes, augments, resizes and pads; only its reading of files is replaced, at the place
+where it lets a data set builder be exchanged. Which record is read for a sample, and every draw of its augmentation, is
+then a pure function of the sample's number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from odrun.compat.autograph import library_code_converted
+from odrun.compat.draws import stateless_draws
+from odrun.compat.refusals import refusals_told
+from odrun.compat.tensorflow import tf
+
+# isort: split
+from object_detection import inputs
+from object_detection.builders import decoder_builder
+
+Features = Mapping[str, tf.Tensor]
+Labels = Mapping[str, tf.Tensor]
+ReadSample = Callable[[int], bytes]
+"""The serialized `tf.train.Example` of the sample with this number."""
+
+_SAMPLES_MAX = 2**62
+
+
+def training_batches(
+    pipeline: Any, network: Any, read: ReadSample, *, batch_size: int, first_number: int, seed: int
+) -> tf.data.Dataset:
+    """Endless (features, labels) batches of the samples from `first_number` on, augmented as the pipeline says.
+
+    A few augmentations of the OD API (`random_square_crop_by_scale`) are written for AutoGraph; with one of them the
+    input is converted, though library code is not otherwise.
+
+    Raises:
+        InputError: an image size or an augmentation has a value that the OD API cannot work with.
+    """
+    numbers = tf.data.Dataset.range(first_number, _SAMPLES_MAX)
+
+    def build() -> tf.data.Dataset:
+        return _built(pipeline, network, read, numbers, batch_size, seed)
+
+    with refusals_told("pipeline", "prepare the training images"):
+        try:
+            return build()
+        except tf.errors.OperatorNotAllowedInGraphError:
+            with library_code_converted():
+                return build()
+
+
+def evaluation_batches(
+    pipeline: Any, network: Any, read: ReadSample, *, count: int, batch_size: int
+) -> tf.data.Dataset:
+    """(features, labels) batches of the samples 0 to `count` - 1 as they are, with labels as for training.
+
+    Every batch is full: the last one is filled up with samples from 0 on.
+    """
+    unaugmented = type(pipeline)()
+    unaugmented.CopyFrom(pipeline)
+    del unaugmented.train_config.data_augmentation_options[:]
+    batches = -(-count // batch_size)
+    numbers = tf.data.Dataset.range(batches * batch_size).map(lambda number: number % count)
+    with refusals_told("pipeline", "prepare the validation images"):
+        return _built(unaugmented, network, read, numbers, batch_size, seed=0)
+
+
+def _built(
+    pipeline: Any, network: Any, read: ReadSample, numbers: tf.data.Dataset, batch_size: int, seed: int
+) -> tf.data.Dataset:
+    def read_bytes(number: Any) -> bytes:
+        return read(int(number))
+
+    def by_number(reader: Any, *, transform_input_data_fn: Callable[[Any], Any], **_: Any) -> tf.data.Dataset:
+        decoder = decoder_builder.build(reader)
+
+        def sample(number: tf.Tensor) -> Any:
+            record = tf.ensure_shape(tf.numpy_function(read_bytes, [number], tf.string, stateful=False), [])
+            with stateless_draws(seed, number):
+                return transform_input_data_fn(decoder.decode(record))
+
+        samples = numbers.map(sample, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return samples.batch(batch_size, drop_remainder=True).prefetch(2)
+
+    with _data_set_builder(by_number):
+        return inputs.train_input(
+            train_config=pipeline.train_config,
+            train_input_config=pipeline.train_input_reader,
+            model_config=pipeline.model,
+            model=network,
+        )
+
+
+@contextmanager
+def _data_set_builder(builder: Callable[..., tf.data.Dataset]) -> Iterator[None]:
+    published = inputs.INPUT_BUILDER_UTIL_MAP["dataset_build"]
+    inputs.INPUT_BUILDER_UTIL_MAP["dataset_build"] = builder
+    try:
+        yield
+    finally:
+        inputs.INPUT_BUILDER_UTIL_MAP["dataset_build"] = published
