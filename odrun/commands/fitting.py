@@ -5,7 +5,7 @@ Comes in: a complete pipeline.config and prepared records. Goes out: the run dir
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import chain
@@ -20,7 +20,7 @@ from odrun.compat.devices import memory_faults_told, prepare_devices
 from odrun.compat.engine import DetectionModel, seed_everything
 from odrun.compat.inputs import Features, Labels
 from odrun.errors import InterruptedRunError
-from odrun.evaluation.detections import EvaluatedImage, RecordDetector
+from odrun.evaluation.detections import RecordDetector
 from odrun.evaluation.records import ValidationRecords
 from odrun.export.saved_model import export_saved_model, prove_equal
 from odrun.pipeline.text import to_text
@@ -69,24 +69,23 @@ def fit(
     prepare_devices(deterministic=job.train.deterministic)
     seed_everything(job.train.seed)
     callbacks = make_callbacks(job.train.callbacks)
-    classes = dict(enumerate(data.classes, start=1))
     with library_code_unconverted(), _told(job, directory, resumed_at, course, terminal) as tracker:
         with course.timed("build_s"):
             source = training_input(job, pipeline, data)
             trainer, batches = _built(job, pipeline, source, resumed_at, terminal)
+            write_whole(directory.pipeline_config, to_text(pipeline))
             checkpoints = Checkpoints(
                 trainer, folder=directory.checkpoints, best=directory.best, keep=job.train.checkpoint.keep
             )
             if resumed_at:
                 checkpoints.restore(resumed_at)
-            write_whole(directory.pipeline_config, to_text(pipeline))
         records = ValidationRecords(data.validation_records)
         detector = RecordDetector(pipeline, trainer.model, records, batch_size=job.eval.batch_size)
         evaluations = Evaluations(
             job.eval,
             trainer=trainer,
             detector=detector,
-            classes=classes,
+            classes=dict(enumerate(data.classes, start=1)),
             checkpoints=checkpoints,
             directory=directory,
             course=course,
@@ -98,27 +97,30 @@ def fit(
         )
         if resumed_at:
             evaluations.resume(read_metrics(directory.metrics))
-        stepping = Stepping(
-            job.train,
-            trainer,
-            checkpoints,
-            evaluations,
-            callbacks,
-            source,
-            tracker,
-            course,
-            terminal,
-            directory,
-        )
+        stepping = Stepping(job.train, trainer, checkpoints, evaluations, callbacks, source, tracker, course, terminal)
         with memory_faults_told(job.train.batch_size):
             stepping.train(batches)
-        terminal.stage("export", "the best checkpoint becomes a SavedModel")
-        export_saved_model(pipeline, checkpoint_dir=directory.best, label_map=data.label_map, folder=directory.export)
-        checkpoints.restore_best()
-        samples = detector.samples(max(job.eval.pictures, PARITY_IMAGES))
-        parity = prove_equal(trainer.model, directory.export, [sample.pixels for sample in samples[:PARITY_IMAGES]])
-        terminal.fact(f"equal to the checkpoint on {parity.images} images: largest difference {parity.largest:.1e}")
-        _show(samples[: job.eval.pictures], classes, directory, evaluations, course, tracker)
+        _conclude(job, pipeline, data, evaluations, terminal)
+
+
+def _conclude(job: TrainJob, pipeline: Any, data: PreparedData, evaluations: Evaluations, terminal: Terminal) -> None:
+    """Export the best checkpoint, prove the export equal to it, draw what it finds and how training went."""
+    directory, detector = evaluations.directory, evaluations.detector
+    terminal.stage("export", "the best checkpoint becomes a SavedModel")
+    export_saved_model(pipeline, checkpoint_dir=directory.best, label_map=data.label_map, folder=directory.export)
+    evaluations.checkpoints.restore_best()
+    samples = detector.samples(max(job.eval.pictures, PARITY_IMAGES))
+    pixels = [sample.pixels for sample in samples[:PARITY_IMAGES]]
+    parity = prove_equal(evaluations.trainer.model, directory.export, pixels)
+    terminal.fact(f"equal to the checkpoint on {parity.images} images: largest difference {parity.largest:.1e}")
+    pictures = draw_evaluated(samples[: job.eval.pictures], evaluations.classes, directory.predictions)
+    evaluations.tracker.pictures(evaluations.last_step, pictures)
+    best = evaluations.course.metrics
+    assert best is not None, "training ends with an evaluation"
+    evaluations.tracker.summary({f"best/{name}": value for name, value in best.items() if value is not None})
+    write_plots(
+        read_metrics(directory.metrics), directory.plots, title=directory.path.name, class_ap=evaluations.class_ap()
+    )
 
 
 @contextmanager
@@ -188,20 +190,3 @@ def _built(
         trainer.train_only(frozen.trainable)
         terminal.fact(str(frozen))
     return trainer, chain((first,), batches)
-
-
-def _show(
-    samples: Sequence[EvaluatedImage],
-    classes: Mapping[int, str],
-    directory: RunDirectory,
-    evaluations: Evaluations,
-    course: Course,
-    tracker: Tracker,
-) -> None:
-    pictures = draw_evaluated(samples, classes, directory.predictions)
-    tracker.pictures(evaluations.last_step, pictures)
-    assert course.metrics is not None, "training ends with an evaluation"
-    tracker.summary({f"best/{name}": value for name, value in course.metrics.items() if value is not None})
-    write_plots(
-        read_metrics(directory.metrics), directory.plots, title=directory.path.name, class_ap=evaluations.class_ap()
-    )

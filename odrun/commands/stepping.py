@@ -14,7 +14,6 @@ from odrun.compat.inputs import Features, Labels
 from odrun.errors import InterruptedRunError, RunFailedError
 from odrun.report.terminal import Terminal
 from odrun.runs.clock import peak_memory_mb, seconds_since_process_start
-from odrun.runs.directory import RunDirectory
 from odrun.runs.signals import StopRequests
 from odrun.runs.summary import Throughput
 from odrun.settings import TrainSettings
@@ -42,7 +41,6 @@ class Stepping:
     tracker: Tracker
     course: Course
     terminal: Terminal
-    directory: RunDirectory
     _halvings: int = 0
 
     def train(self, batches: Iterator[tuple[Features, Labels]]) -> None:
@@ -76,7 +74,7 @@ class Stepping:
                 ),
                 on_nan=self._answer_nan,
             )
-            training = Training(self.directory.path, self.settings.steps, self.trainer, loop.control)
+            training = Training(self.evaluations.directory.path, self.settings.steps, self.trainer, loop.control)
             tell_all(self.callbacks, "on_start", training)
             try:
                 loop.run(interrupted=lambda: stop.requested is not None)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
 from odrun.compat.inputs import Features, Labels, training_batches
 from odrun.compat.tensorflow import tf
 from odrun.errors import OdrunError, RunFailedError
@@ -74,7 +76,7 @@ class TrainingInput:
         payload = self._records[record]
         try:
             features = tf.train.Example.FromString(payload).features.feature
-        except ValueError as error:
+        except DecodeError as error:
             raise self._bad(record, "is no tf.train.Example") from error
         if not features["image/encoded"].bytes_list.value:
             raise self._bad(record, "has no image")

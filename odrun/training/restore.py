@@ -8,7 +8,8 @@ read before the first is written, so that a checkpoint that is refused leaves th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from odrun.compat.engine import DetectionModel
@@ -16,7 +17,8 @@ from odrun.compat.restoring import Pair, Pairing, StoredCheckpoint, restorable_p
 from odrun.compat.tensorflow import tf
 from odrun.errors import InputError, nearest
 
-KINDS = ("full", "detection", "fine_tune", "classification")
+FULL, DETECTION = "full", "detection"
+KINDS = (FULL, DETECTION, "fine_tune", "classification")
 """The restore types of the OD API, from the one that fills most to the one that fills least."""
 LISTED_MOST = 10
 _REMEDY = "give a checkpoint of this model, model.checkpoint=FILE, or start afresh, model.checkpoint=none"
@@ -47,27 +49,38 @@ def restore(model: DetectionModel, prefix: str, *, kind: str | None) -> Restored
             architecture has no such restore type; the model is unchanged.
     """
     parts = _parts(model, kind)
-    try:
-        stored = StoredCheckpoint(prefix)
+    with _damage_told(prefix):
+        stored = _opened(prefix)
         pairings = {kind: stored.pairing(objects) for kind, objects in parts.items()}
         chosen = _chosen(pairings, is_asked_for=kind is not None)
         if chosen is None:
             raise _unfit(pairings, stored.top_names, prefix)
         pairs = pairings[chosen].pairs
         values = stored.values(pairs)
+    for pair, value in zip(pairs, values, strict=True):
+        pair.variable.assign(value)
+    return Restored(chosen, len(pairs), len(model.network.variables) - len(pairs), pairings[chosen].unused)
+
+
+@contextmanager
+def _damage_told(prefix: str) -> Iterator[None]:
+    try:
+        yield
     except (tf.errors.OpError, RuntimeError, IndexError) as error:
         raise InputError(
-            f"the checkpoint is damaged or cut off: {_first_line(error)}",
+            f"the checkpoint cannot be read: {_first_line(error)}",
             where=prefix,
             remedy="copy or unpack it again, all its files; model.checkpoint=none starts from random weights",
         ) from error
+
+
+def _opened(prefix: str) -> StoredCheckpoint:
+    try:
+        return StoredCheckpoint(prefix)
     except ValueError as error:
         raise InputError(
             "this is a TensorFlow 1 checkpoint; a TensorFlow 2 one is needed", where=prefix, remedy=_REMEDY
         ) from error
-    for pair, value in zip(pairs, values, strict=True):
-        pair.variable.assign(value)
-    return Restored(chosen, len(pairs), len(model.network.variables) - len(pairs), pairings[chosen].unused)
 
 
 def _parts(model: DetectionModel, kind: str | None) -> dict[str, dict[str, object]]:
@@ -88,26 +101,22 @@ def _parts(model: DetectionModel, kind: str | None) -> dict[str, dict[str, objec
 def _chosen(pairings: Mapping[str, Pairing], *, is_asked_for: bool) -> str | None:
     """The first type of which all fits; `full` only if nothing is left over, which were heads of another make."""
     for kind, pairing in pairings.items():
-        if pairing.fits and (is_asked_for or kind != "full" or not pairing.unused):
+        if pairing.fits and (is_asked_for or kind != FULL or not pairing.unused):
             return kind
     return None
 
 
 def _unfit(pairings: Mapping[str, Pairing], top_names: list[str], prefix: str) -> InputError:
-    """What is wrong with the restore type that comes closest."""
-
-    def share_that_fits(kind: str) -> float:
-        pairs = pairings[kind].pairs
-        return sum(pair.fits for pair in pairs) / max(len(pairs), 1)
-
-    closest = max(pairings, key=share_that_fits)
-    if share_that_fits(closest) == 0:
-        closest = "detection" if "detection" in pairings else closest
-    pairs = pairings[closest].pairs
-    faults = [pair for pair in pairs if not pair.fits]
+    """What is wrong with the restore type that comes closest: has the fewest faults, of those that are there at all."""
+    faults_of = {kind: [pair for pair in pairing.pairs if not pair.fits] for kind, pairing in pairings.items()}
+    held = [kind for kind, pairing in pairings.items() if any(pair.key is not None for pair in pairing.pairs)]
+    likely = [kind for kind in pairings if kind == DETECTION]
+    closest = min(held or likely or pairings, key=lambda kind: len(faults_of[kind]))
+    pairs, faults = pairings[closest].pairs, faults_of[closest]
     what = f"the checkpoint does not fit the model: {len(faults)} of {len(pairs)} variables ({closest}) differ"
-    if all(pair.key is None for pair in pairs):
-        what = f"the checkpoint holds none of the model's variables; it holds {', '.join(top_names)}"
+    if not held:
+        names = ", ".join(top_names)
+        what = f"the checkpoint holds none of the variables of the restore type {closest}; it holds {names}"
     lines = [_line(pair) for pair in faults[:LISTED_MOST]]
     if len(faults) > LISTED_MOST:
         lines.append(f"and {len(faults) - LISTED_MOST} more")

@@ -1,16 +1,18 @@
-"""Which checkpoint a training starts from: none, the zoo's archive, or a checkpoint of the user's."""
+"""Which checkpoint a training starts from: none, the zoo's archive, or a checkpoint of the user's.
+
+The user's is a run directory, an export, or a TensorFlow 2 checkpoint by its folder, its prefix or one of its files.
+"""
 
 from __future__ import annotations
 
+import glob
 import re
 from pathlib import Path
 
 from odrun.errors import InputError
+from odrun.runs.directory import RunDirectory
 from odrun.settings import CHECKPOINT_NONE, CHECKPOINT_ZOO, ModelSettings
 from odrun.zoo.archive import checkpoint_in, unpack
-
-CHECKPOINT_TYPE = "detection"
-"""The `fine_tune_checkpoint_type` of every checkpoint found here: all of a detector but its class predictor."""
 
 _STATE = re.compile(r'^model_checkpoint_path:\s*"(?P<prefix>[^"]+)"', re.MULTILINE)
 _NUMBER = re.compile(r"-(\d+)$")
@@ -44,33 +46,79 @@ def starting_checkpoint(model: ModelSettings, cache: Path) -> str | None:
 
 
 def _existing(path: Path) -> str:
-    """The prefix that `path` is, or the newest in the folder that `path` is."""
-    prefix = _newest(path) if path.is_dir() else path.with_name(_SUFFIX.sub("", path.name))
-    if prefix is not None and _index(prefix).is_file() and any(prefix.parent.glob(f"{prefix.name}.data-*")):
-        return str(prefix)
-    near = sorted(_SUFFIX.sub("", str(index)) for index in path.parent.glob("*.index"))[:3]
-    hint = (
-        f"there is {', '.join(near)}"
-        if near
-        else f"model.checkpoint=FOLDER/ckpt-0, or model.checkpoint={CHECKPOINT_NONE}"
-    )
-    what = "holds no complete checkpoint" if path.is_dir() else "is not a complete TensorFlow 2 checkpoint"
-    raise InputError(f"{path} {what} (PREFIX.index and PREFIX.data-...)", where="model.checkpoint", remedy=hint)
+    """The prefix that `path` is, or that of the checkpoint to take from the folder that `path` is."""
+    prefix = _in_folder(path) if path.is_dir() else path.with_name(_SUFFIX.sub("", path.name))
+    if prefix is None:
+        raise _refused(f"{path} holds no checkpoint", path)
+    fault = _fault(prefix)
+    if fault is not None:
+        raise _refused(f"{prefix} is not a complete TensorFlow 2 checkpoint: {fault}", path)
+    if prefix.with_name(f"{prefix.name}.meta").exists():
+        raise InputError(
+            f"{prefix} is a TensorFlow 1 checkpoint ({prefix.name}.meta is part of it); a TensorFlow 2 one is needed",
+            where="model.checkpoint",
+            remedy="take the model from the TensorFlow 2 detection zoo: model.checkpoint=zoo model.archive=FILE.tar.gz",
+        )
+    return str(prefix)
+
+
+def _in_folder(folder: Path) -> Path | None:
+    """Of a run its best checkpoint, else its newest; of an export or any other folder the newest."""
+    run = RunDirectory(folder)
+    for place in (run.best, run.checkpoints, folder, folder / "checkpoint"):
+        prefix = _newest(place)
+        if prefix is not None:
+            return prefix
+    return None
 
 
 def _newest(folder: Path) -> Path | None:
-    """What the folder's `checkpoint` file names, else the highest number; `checkpoint/` below is looked into too."""
-    for place in (folder, folder / "checkpoint"):
-        state = place / "checkpoint"
-        if state.is_file():
-            named = _STATE.search(state.read_text(encoding="utf-8", errors="replace"))
-            if named is not None and _index(place / named["prefix"]).is_file():
-                return place / named["prefix"]
-        numbered = {int(number[1]): path for path in place.glob("*.index") if (number := _NUMBER.search(path.stem))}
-        if numbered:
-            newest = numbered[max(numbered)]
-            return newest.with_name(newest.stem)
+    """What the folder's `checkpoint` file names, else the highest number, else the only one."""
+    state = folder / "checkpoint"
+    if state.is_file():
+        named = _STATE.search(state.read_text(encoding="utf-8", errors="replace"))
+        if named is not None and _index(folder / named["prefix"]).is_file():
+            return folder / named["prefix"]
+    found = _prefixes(folder)
+    numbered = {int(number[1]): prefix for prefix in found if (number := _NUMBER.search(prefix.name))}
+    if numbered:
+        return numbered[max(numbered)]
+    return found[0] if len(found) == 1 else None
+
+
+def _fault(prefix: Path) -> str | None:
+    """What of a checkpoint's files is missing or empty; None if nothing is."""
+    index = _index(prefix)
+    data = sorted(prefix.parent.glob(f"{glob.escape(prefix.name)}.data-?????-of-?????"))
+    names = [index.name, f"{prefix.name}.data-00000-of-00001"]
+    if data:
+        shards = int(data[0].name[-5:])
+        names = [index.name, *(f"{prefix.name}.data-{shard:05}-of-{shards:05}" for shard in range(shards))]
+    for name in names:
+        file = prefix.with_name(name)
+        if not file.is_file():
+            return f"{name} is missing"
+        if not file.stat().st_size:
+            return f"{name} is empty"
     return None
+
+
+def _refused(what: str, path: Path) -> InputError:
+    folder = path if path.is_dir() else path.parent
+    near = [str(prefix) for prefix in _prefixes(folder) if _fault(prefix) is None][:3]
+    if path.name.endswith((".tar.gz", ".tgz")):
+        remedy = f"an archive of the zoo: model.checkpoint={CHECKPOINT_ZOO} model.archive={path}"
+    elif (path / "saved_model.pb").is_file():
+        remedy = f"a SavedModel is not trained further; the checkpoint of an export lies beside it: {path.parent}"
+    elif near:
+        remedy = f"there is {', '.join(near)}"
+    else:
+        remedy = f"model.checkpoint=FOLDER/ckpt-0, or model.checkpoint={CHECKPOINT_NONE}"
+    return InputError(what, where="model.checkpoint", remedy=remedy)
+
+
+def _prefixes(folder: Path) -> list[Path]:
+    return sorted(index.with_name(index.stem) for index in folder.glob("*.index"))
 
 
 def _index(prefix: Path) -> Path:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from odrun.annotations.found import coco_detections
 from odrun.commands.predict import picture_names, predict
-from odrun.compat.engine import library_code_unconverted
+from odrun.compat.autograph import library_code_unconverted
 from odrun.errors import InputError
 from odrun.export.saved_model import export_saved_model
 from odrun.inference.detector import Detector

@@ -1,41 +1,21 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
+from odrun.compat.autograph import library_code_unconverted
 from odrun.compat.engine import (
     IMAGE,
     TOTAL_LOSS,
     TRUE_SHAPE,
     DetectionModel,
     build_optimizer,
-    library_code_unconverted,
     optimizer_and_rate,
     seed_everything,
-    training_batches,
 )
 from odrun.compat.tensorflow import tf
-from odrun.errors import InputError
-
-# isort: split
-from object_detection.core import preprocessor
-from tensorflow.python.autograph.core import config as autograph_config
-from tensorflow.python.autograph.impl import conversion
-
-PUBLISHED_RULES = autograph_config.CONVERSION_RULES
-
-
-@pytest.fixture(autouse=True)
-def published_rules(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The `built` model of the session may hold the context under test open; here each test starts outside of it."""
-    monkeypatch.setattr(autograph_config, "CONVERSION_RULES", PUBLISHED_RULES)
-
-
-def is_converted(function: Callable[..., object]) -> bool:
-    return not conversion.is_allowlisted(function)
 
 
 def changed(pipeline: Any, **optimizer: object) -> Any:
@@ -45,83 +25,6 @@ def changed(pipeline: Any, **optimizer: object) -> Any:
     for name, value in optimizer.items():
         setattr(copy.train_config.optimizer, name, value)
     return copy
-
-
-def test_only_code_of_the_engine_is_left_unconverted_and_only_within_the_context() -> None:
-    before = is_converted(preprocessor.preprocess), is_converted(changed)
-    with library_code_unconverted():
-        within = is_converted(preprocessor.preprocess), is_converted(changed)
-    after = is_converted(preprocessor.preprocess), is_converted(changed)
-
-    assert (before, within, after) == ((True, True), (False, True), (True, True))
-
-
-def test_the_rules_of_conversion_come_back_also_after_an_error() -> None:
-    with pytest.raises(RuntimeError, match="planted"), library_code_unconverted():
-        raise RuntimeError("planted")
-
-    assert autograph_config.CONVERSION_RULES is PUBLISHED_RULES
-
-
-def test_the_context_can_be_entered_within_itself() -> None:
-    with library_code_unconverted():
-        outer = autograph_config.CONVERSION_RULES
-        with library_code_unconverted():
-            assert not is_converted(preprocessor.preprocess)
-        assert autograph_config.CONVERSION_RULES is outer
-
-
-def test_batches_have_the_size_and_the_parts_that_the_pipeline_asks_for(built: Any) -> None:
-    with library_code_unconverted():
-        features, labels = next(iter(training_batches(built.tiny.pipeline, built.trainer.model)))
-
-    assert built.tiny.pipeline.train_config.batch_size == 2
-    assert features[IMAGE].shape == (2, 160, 160, 3)
-    assert features[TRUE_SHAPE].numpy().tolist() == [[160, 160, 3]] * 2
-    assert labels["groundtruth_boxes"].shape == (2, 100, 4)
-
-
-def test_batches_go_on_where_the_reader_of_the_records_ends(built: Any) -> None:
-    pipeline = changed(built.tiny.pipeline)
-    pipeline.train_input_reader.num_epochs = 1
-
-    with library_code_unconverted():
-        batches = iter(training_batches(pipeline, built.trainer.model))
-        images = sum(len(next(batches)[0][IMAGE]) for _ in range(10))
-
-    assert images == 20 > 2 * built.tiny.data.counts["train"].images
-
-
-@pytest.mark.parametrize("height", [-1, 8])
-def test_an_image_size_that_the_engine_cannot_take_is_told_as_a_setting(
-    height: int, built: Any, compose_tiny: Callable[..., Any]
-) -> None:
-    tiny = compose_tiny(f"pipeline.model.ssd.image_resizer.fixed_shape_resizer.height={height}")
-    model = DetectionModel(tiny.pipeline, is_training=True)
-
-    def build() -> None:
-        features, _ = next(iter(training_batches(tiny.pipeline, model)))
-        model.build(features)
-
-    with library_code_unconverted(), pytest.raises(InputError, match="the Object Detection API cannot") as refused:
-        build()
-
-    assert refused.value.where is not None
-    assert refused.value.where.startswith("pipeline")
-
-
-@pytest.mark.slow
-def test_an_augmentation_that_is_written_for_conversion_works_within_the_context(
-    built: Any, compose_tiny: Callable[..., Any]
-) -> None:
-    tiny = compose_tiny("+augmentation.steps.random_square_crop_by_scale={}")
-
-    with library_code_unconverted():
-        before = autograph_config.CONVERSION_RULES
-        features, _ = next(iter(training_batches(tiny.pipeline, built.trainer.model)))
-        assert autograph_config.CONVERSION_RULES is before
-
-    assert features[IMAGE].shape == (2, 160, 160, 3)
 
 
 def test_a_seed_makes_two_models_of_one_process_equal_in_weights_and_names(built: Any) -> None:
@@ -187,7 +90,7 @@ def test_detections_have_label_ids_from_1_and_boxes_in_fractions(built: Any) -> 
 
 def test_the_total_loss_is_the_sum_of_the_others_with_regularization(built: Any) -> None:
     features, labels = built.batch
-    losses = {name: float(value) for name, value in built.trainer.train(features, labels).items()}
+    losses = {name: float(value) for name, value in built.trainer.train(features, labels).losses.items()}
 
     total = losses.pop(TOTAL_LOSS)
     assert sorted(losses) == ["Loss/classification_loss", "Loss/localization_loss", "Loss/regularization_loss"]
@@ -211,18 +114,9 @@ def test_detecting_after_a_training_step_leaves_the_statistics_of_batch_normaliz
     assert any(not np.array_equal(old, new) for old, new in zip(before, training, strict=True))
 
 
-def test_the_start_is_the_checkpoint_of_the_pipeline_or_none(built: Any) -> None:
-    pipeline = type(built.tiny.pipeline)()
-    pipeline.CopyFrom(built.tiny.pipeline)
-    pipeline.train_config.fine_tune_checkpoint = "/models/ckpt-0"
-
-    assert built.trainer.model.start is None
-    assert DetectionModel(pipeline, is_training=True).start == "/models/ckpt-0"
-
-
 def test_the_rate_follows_the_step(built: Any) -> None:
     step = tf.Variable(0, dtype=tf.int64, trainable=False)
-    _, rate = optimizer_and_rate(built.tiny.pipeline, step=step)
+    _, rate = optimizer_and_rate(built.tiny.pipeline, scale=tf.Variable(1.0), step=step)
     optimizer = built.tiny.pipeline.train_config.optimizer
     cosine = getattr(optimizer, optimizer.WhichOneof("optimizer")).learning_rate.cosine_decay_learning_rate
 
@@ -240,7 +134,7 @@ def test_a_constant_rate_is_a_function_as_well(built: Any) -> None:
     rate_node.Clear()
     rate_node.constant_learning_rate.learning_rate = 0.25
 
-    _, rate = optimizer_and_rate(pipeline, step=tf.Variable(0, dtype=tf.int64, trainable=False))
+    _, rate = optimizer_and_rate(pipeline, scale=tf.Variable(1.0), step=tf.Variable(0, dtype=tf.int64, trainable=False))
 
     assert float(rate()) == 0.25
 
@@ -248,7 +142,9 @@ def test_a_constant_rate_is_a_function_as_well(built: Any) -> None:
 @pytest.mark.parametrize("keeps_averages", [False, True])
 def test_each_trainable_variable_has_an_average_where_the_pipeline_keeps_them(built: Any, keeps_averages: bool) -> None:
     pipeline = changed(built.tiny.pipeline, use_moving_average=keeps_averages, moving_average_decay=0.9)
-    optimizer, _ = optimizer_and_rate(pipeline, step=tf.Variable(0, dtype=tf.int64, trainable=False))
+    optimizer, _ = optimizer_and_rate(
+        pipeline, scale=tf.Variable(1.0), step=tf.Variable(0, dtype=tf.int64, trainable=False)
+    )
 
     pairs = build_optimizer(optimizer, built.trainer.model)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from odrun.annotations.found import FoundBoxes
-from odrun.compat.engine import library_code_unconverted
+from odrun.compat.autograph import library_code_unconverted
 from odrun.compat.tensorflow import tf
 from odrun.errors import InputError, RunFailedError
 from odrun.export import saved_model

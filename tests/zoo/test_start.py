@@ -18,8 +18,8 @@ def model(checkpoint: str, archive: Path | None = None) -> ModelSettings:
 def checkpoint(folder: Path, *numbers: int, state: int | None = None) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for number in numbers:
-        (folder / f"ckpt-{number}.index").write_text("")
-        (folder / f"ckpt-{number}.data-00000-of-00001").write_text("")
+        (folder / f"ckpt-{number}.index").write_text("index")
+        (folder / f"ckpt-{number}.data-00000-of-00001").write_text("data")
     if state is not None:
         (folder / "checkpoint").write_text(f'model_checkpoint_path: "ckpt-{state}"\n')
     return folder
@@ -74,18 +74,80 @@ def test_of_a_folder_the_checkpoint_it_names_is_taken_else_the_highest_number(tm
     assert starting_checkpoint(model(str(exported)), tmp_path) == str(exported / "checkpoint" / "ckpt-0")
 
 
+def test_of_a_run_the_best_checkpoint_is_taken_else_its_newest(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    checkpoint(run / "checkpoints", 9, 10, state=10)
+    (run / "checkpoints" / "best").mkdir()
+    assert starting_checkpoint(model(str(run)), tmp_path) == str(run / "checkpoints" / "ckpt-10")
+    checkpoint(run / "checkpoints" / "best", 5, state=5)
+    assert starting_checkpoint(model(str(run)), tmp_path) == str(run / "checkpoints" / "best" / "ckpt-5")
+    assert starting_checkpoint(model(str(run / "checkpoints")), tmp_path) == str(run / "checkpoints" / "ckpt-10")
+
+
+def test_the_only_checkpoint_of_a_folder_needs_no_number(tmp_path: Path) -> None:
+    for name in ("model.ckpt.index", "model.ckpt.data-00000-of-00001"):
+        (tmp_path / name).write_text("x")
+    assert starting_checkpoint(model(str(tmp_path)), tmp_path) == str(tmp_path / "model.ckpt")
+
+
+def test_a_run_that_saved_nothing_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    assert refused(model(str(tmp_path / "run")), tmp_path).what == f"{tmp_path / 'run'} holds no checkpoint"
+
+
 def test_an_absent_checkpoint_is_refused_with_what_lies_there(tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "run", 5)
     error = refused(model(str(folder / "ckpt-6")), tmp_path)
-    assert error.what == (
-        f"{folder / 'ckpt-6'} is not a complete TensorFlow 2 checkpoint (PREFIX.index and PREFIX.data-...)"
-    )
+    assert error.what == (f"{folder / 'ckpt-6'} is not a complete TensorFlow 2 checkpoint: ckpt-6.index is missing")
     assert error.remedy == f"there is {folder / 'ckpt-5'}"
 
 
-def test_half_a_checkpoint_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
-    folder = checkpoint(tmp_path / "run", 5)
-    (folder / "ckpt-5.data-00000-of-00001").unlink()
-    assert "is not a complete" in refused(model(str(folder / "ckpt-5")), tmp_path).what
-    (folder / "ckpt-5.index").unlink()
-    assert "holds no complete checkpoint" in refused(model(str(folder)), tmp_path).what
+@pytest.mark.parametrize(
+    ("name", "content", "fault"),
+    [
+        ("ckpt-5.data-00000-of-00001", None, "ckpt-5.data-00000-of-00001 is missing"),
+        ("ckpt-5.data-00000-of-00001", "", "ckpt-5.data-00000-of-00001 is empty"),
+        ("ckpt-5.index", "", "ckpt-5.index is empty"),
+    ],
+)
+@pytest.mark.parametrize("by", ["prefix", "folder"])
+def test_half_a_checkpoint_is_refused(by: str, name: str, content: str | None, fault: str, tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "run", 5, 4)
+    (folder / name).unlink()
+    if content is not None:
+        (folder / name).write_text(content)
+    error = refused(model(str(folder / "ckpt-5" if by == "prefix" else folder)), tmp_path)
+    assert error.what == f"{folder / 'ckpt-5'} is not a complete TensorFlow 2 checkpoint: {fault}"
+    assert error.remedy == f"there is {folder / 'ckpt-4'}"
+
+
+def test_all_shards_of_a_checkpoint_have_to_be_there(tmp_path: Path) -> None:
+    for name in ("ckpt-5.index", "ckpt-5.data-00001-of-00002"):
+        (tmp_path / name).write_text("x")
+    assert refused(model(str(tmp_path)), tmp_path).what.endswith(": ckpt-5.data-00000-of-00002 is missing")
+    (tmp_path / "ckpt-5.data-00000-of-00002").write_text("x")
+    assert starting_checkpoint(model(str(tmp_path)), tmp_path) == str(tmp_path / "ckpt-5")
+
+
+def test_a_checkpoint_of_tensorflow_1_is_refused(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "old", 5)
+    (folder / "ckpt-5.meta").write_text("graph")
+    assert refused(model(str(folder)), tmp_path).what == (
+        f"{folder / 'ckpt-5'} is a TensorFlow 1 checkpoint (ckpt-5.meta is part of it); a TensorFlow 2 one is needed"
+    )
+
+
+def test_an_archive_and_a_saved_model_in_the_place_of_a_checkpoint_are_refused_with_the_right_key(
+    tmp_path: Path,
+) -> None:
+    archive = tmp_path / "ssd.tar.gz"
+    archive.write_text("archive")
+    assert refused(model(str(archive)), tmp_path).remedy == (
+        f"an archive of the zoo: model.checkpoint=zoo model.archive={archive}"
+    )
+    saved_model = tmp_path / "export" / "saved_model"
+    saved_model.mkdir(parents=True)
+    (saved_model / "saved_model.pb").write_text("graph")
+    remedy = refused(model(str(saved_model)), tmp_path).remedy
+    assert remedy is not None
+    assert remedy.endswith(f"the checkpoint of an export lies beside it: {tmp_path / 'export'}")
