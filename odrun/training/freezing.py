@@ -6,7 +6,9 @@ without the `:0` at its end). Goes out: the variables that remain to be trained.
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -14,8 +16,9 @@ from odrun.compat.engine import DetectionModel
 from odrun.compat.normalization import hold_statistics, normalization_layers
 from odrun.compat.restoring import name_of
 from odrun.compat.tensorflow import tf
-from odrun.errors import InputError, nearest
+from odrun.errors import InputError
 
+EXAMPLES = 4
 _KEY = "train.freeze"
 
 
@@ -28,7 +31,9 @@ class Frozen:
     layers: int
 
     def __str__(self) -> str:
-        return f"frozen {_counted(self.frozen)}, trainable {_counted(self.trainable)}"
+        text = f"frozen {len(self.frozen)} variables ({_weights(self.frozen)}), "
+        text += f"trainable {len(self.trainable)} ({_weights(self.trainable)})"
+        return f"{text}, {self.layers} batch normalizations keep their statistics" if self.layers else text
 
 
 def freeze(model: DetectionModel, patterns: Sequence[str]) -> Frozen:
@@ -51,7 +56,7 @@ def freeze(model: DetectionModel, patterns: Sequence[str]) -> Frozen:
     kept = [variable for variable in trainable if not matches([variable])]
     if not kept:
         raise InputError(
-            f"{', '.join(patterns)} freezes all {len(trainable)} trainable variables of the model",
+            f"{' and '.join(map(repr, patterns))} freeze all {len(trainable)} trainable variables of the model",
             where=_KEY,
             remedy=f"leave out some, such as {name_of(trainable[-1])}",
         )
@@ -69,10 +74,19 @@ def _compiled(pattern: str, names: set[str]) -> re.Pattern[str]:
             f"{pattern!r} is not a regular expression: {error}", where=_KEY, remedy="write [ and ( as \\[ and \\("
         ) from error
     if not any(expression.search(name) for name in names):
-        raise InputError(f"{pattern!r} matches no variable of the model", where=_KEY, remedy=nearest(pattern, names))
+        raise InputError(f"{pattern!r} matches no variable of the model", where=_KEY, remedy=_examples(pattern, names))
     return expression
 
 
-def _counted(variables: Sequence[tf.Variable]) -> str:
-    weights = sum(variable.shape.num_elements() for variable in variables)
-    return f"{len(variables)} variables ({weights:,} weights)"
+def _examples(pattern: str, names: set[str]) -> str:
+    """Names close to the pattern, else one of each kind of name, the most frequent kinds first."""
+    close = difflib.get_close_matches(pattern, sorted(names), n=EXAMPLES)
+    if close:
+        return f"did you mean {' or '.join(close)}"
+    first_words = {name: re.split(r"[^a-zA-Z]", name)[0] for name in sorted(names)}
+    kinds = [word for word, _ in Counter(first_words.values()).most_common(EXAMPLES)]
+    return f"names are such as {', '.join(next(name for name in first_words if first_words[name] == k) for k in kinds)}"
+
+
+def _weights(variables: Sequence[tf.Variable]) -> str:
+    return f"{sum(variable.shape.num_elements() for variable in variables):,} weights"

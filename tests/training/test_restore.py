@@ -207,7 +207,6 @@ def test_a_damaged_checkpoint_is_refused(suffix: str, damage: Any, built: Any, t
 
     error = refused(built.trainer.model, prefix)
 
-    print(error)
     assert error.what.startswith("the checkpoint cannot be read: ")
     assert error.where == prefix
 
