@@ -84,16 +84,34 @@ class DatasetSettings:
 
 
 @dataclass
+class OfficialSettings:
+    """The recipe that the entry's learning rate and schedule were made for."""
+
+    batch_size: int
+    steps: int
+    learning_rate: float
+    warmup_steps: int
+
+    def __post_init__(self) -> None:
+        key = "model.official"
+        _check(self.batch_size >= 1, f"{key}.batch_size", self.batch_size, "1 or more")
+        _check(self.steps >= 1, f"{key}.steps", self.steps, "1 or more")
+        _check(0 < self.learning_rate < math.inf, f"{key}.learning_rate", self.learning_rate, "finite and above 0")
+        _check(self.warmup_steps >= 0, f"{key}.warmup_steps", self.warmup_steps, "0 or more")
+
+
+@dataclass
 class ModelSettings:
     """The model-zoo entry, and what its weights start from.
 
     `checkpoint` is `none` (random weights), `zoo` (the entry's archive) or the path of a TensorFlow 2 checkpoint;
-    `archive` is a local copy of the entry's archive.
+    `archive` is a local copy of the entry's archive. From `official` follow the values of `train` that nobody sets.
     """
 
     name: str
     checkpoint: str
     archive: str | None
+    official: OfficialSettings
 
 
 @dataclass

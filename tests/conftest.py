@@ -23,6 +23,8 @@ TINY = (
     "train.batch_size=2",
     "train.steps=4",
     "train.warmup_steps=1",
+    # The learning rate that the digits entry has at its own batch size.
+    "train.scale_learning_rate=false",
     "train.log_every=2",
     "eval.batch_size=2",
     "tracking.wandb.mode=disabled",

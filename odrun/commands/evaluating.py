@@ -19,7 +19,7 @@ from odrun.settings import METRIC_KEYS, EvalSettings
 from odrun.tracking.jsonl import MetricsRow
 from odrun.tracking.tracker import Tracker
 from odrun.training.checkpoints import Checkpoints
-from odrun.training.loop import StepReport, loss_metrics
+from odrun.training.loop import Control, StepReport, loss_metrics
 from odrun.training.progress import Progress
 from odrun.training.step import Trainer
 
@@ -55,18 +55,17 @@ class Evaluations:
             value = row.get(PREFIX + self.settings.metric)
             if value is not None and (step := row["step"]) is not None:
                 self._note(int(step), {key.removeprefix(PREFIX): number for key, number in row.items()})
+                self.last_step = int(step)
 
     def after_step(self, report: StepReport) -> None:
         """Evaluate if this step is one to evaluate after."""
-        every = self.settings.every
-        if report.is_last or (every is not None and report.step % every == 0):
-            self.evaluate(report.step)
-            if self.patience is not None and self.progress.evaluations_without_gain >= self.patience:
-                report.control.stop(
-                    f"{self.settings.metric} has not become better in {self.progress.evaluations_without_gain} "
-                    f"evaluations (train.early_stopping); the best was {self.progress.best_value:.3f} "
-                    f"at step {self.progress.best_step}"
-                )
+        self._evaluate_if_due(report.step, report.control, is_last=report.is_last)
+
+    def catch_up(self, step: int, control: Control, *, is_last: bool) -> None:
+        """After a resume at `step`: do what the process that was killed had saved a checkpoint for, and not done."""
+        if step > self.last_step:
+            self._evaluate_if_due(step, control, is_last=is_last)
+        self._stop_if_stalled(control)
 
     def evaluate(self, step: int) -> Mapping[str, float]:
         """Evaluate the model as it is after `step`, with the averaged weights where the pipeline keeps averages.
@@ -98,6 +97,19 @@ class Evaluations:
         assert self.progress.best_step is not None, "training ends with an evaluation"
         detections = json.loads(self.directory.eval(self.progress.best_step).detections.read_text(encoding="utf-8"))
         return self._scores(self.detector.truths(), detections).class_ap
+
+    def _evaluate_if_due(self, step: int, control: Control, *, is_last: bool) -> None:
+        every = self.settings.every
+        if is_last or (every is not None and step % every == 0):
+            self.evaluate(step)
+            self._stop_if_stalled(control)
+
+    def _stop_if_stalled(self, control: Control) -> None:
+        if self.patience is not None and self.progress.evaluations_without_gain >= self.patience:
+            control.stop(
+                f"{self.settings.metric} has not become better in {self.progress.evaluations_without_gain} evaluations "
+                f"(train.early_stopping); the best was {self.progress.best_value:.3f} at step {self.progress.best_step}"
+            )
 
     def _note(self, step: int, values: Mapping[str, float | None]) -> bool:
         metric = self.settings.metric

@@ -96,9 +96,10 @@ def refuse_other_data(directory: RunDirectory, fingerprint: str) -> None:
         )
 
 
-def refuse_reached(step: int, steps: int) -> None:
-    """Raise `InputError` if there is nothing left to train."""
-    if step >= steps:
+def refuse_reached(step: int, steps: int, earlier: Summary | None) -> None:
+    """Raise `InputError` if there is nothing left to do; a run that was killed at its end is still to be concluded."""
+    is_concluded = earlier is not None and earlier.status in ("completed", "stopped_early")
+    if step > steps or (step == steps and is_concluded):
         raise InputError(
             f"the run is already at {step} of {steps} steps", where="train.steps", remedy="raise train.steps"
         )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from odrun.commands.course import Course
 from odrun.commands.evaluating import Evaluations
+from odrun.commands.resuming import command_of
 from odrun.compat.devices import gpu_peak_memory_mb
 from odrun.compat.inputs import Features, Labels
 from odrun.errors import InterruptedRunError, RunFailedError
@@ -77,6 +78,9 @@ class Stepping:
             training = Training(self.evaluations.directory.path, self.settings.steps, self.trainer, loop.control)
             tell_all(self.callbacks, "on_start", training)
             try:
+                if first_step > 1:
+                    done = first_step - 1
+                    self.evaluations.catch_up(done, loop.control, is_last=done == self.settings.steps)
                 loop.run(interrupted=lambda: stop.requested is not None)
             finally:
                 spent = loop.time()
@@ -115,6 +119,7 @@ class Stepping:
             "a checkpoint of it has been saved",
             signal_number=number,
             where=str(self.checkpoints.folder),
+            remedy=f"to go on: {command_of(self.evaluations.directory)}",
         )
 
     def _answer_nan(self, step: int) -> None:

@@ -15,6 +15,7 @@ from odrun.commands.resuming import Resumption, find, newest_step, refuse_other_
 from odrun.errors import InputError
 from odrun.pipeline.build import build
 from odrun.pipeline.complete import CompletedPipeline, complete
+from odrun.pipeline.recipe import recipe_notes
 from odrun.pipeline.text import to_text
 from odrun.records.manifest import PreparedData
 from odrun.report.closing import closing_of_run
@@ -104,7 +105,7 @@ def _resumed_at(job: TrainJob, resumption: Resumption, data: PreparedData, cours
     directory = resumption.directory
     refuse_other_data(directory, data.fingerprint)
     step = newest_step(directory)
-    refuse_reached(step, job.train.steps)
+    refuse_reached(step, job.train.steps, resumption.earlier)
     course.begin_again(step, resumption.earlier)
     terminal.stage(
         "resume", f"after step {step} of {job.train.steps}" if step else "from the beginning, no step was saved"
@@ -131,6 +132,6 @@ def _prepare(job: TrainJob, terminal: Terminal) -> tuple[CompletedPipeline, Prep
     )
     start = "random weights" if checkpoint is None else f"weights of {checkpoint}"
     terminal.stage("model", f"{job.model.name}, {start}")
-    for note in pipeline.notes:
+    for note in (*pipeline.notes, *recipe_notes(pipeline.config, job.train, job.model.official)):
         terminal.fact(note)
     return pipeline, data

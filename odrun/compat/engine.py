@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from odrun.compat.draws import stateless_draws
 from odrun.compat.inputs import Features, Labels
 from odrun.compat.refusals import refusals_told
+from odrun.compat.targets import assign_in_batches
 from odrun.compat.tensorflow import tf
 
 # isort: split
@@ -51,27 +52,12 @@ class DetectionModel:
         self._pipeline = pipeline
         with refusals_told("pipeline.model", "build the model"):
             self.network = model_builder.build(pipeline.model, is_training=is_training)
+        assign_in_batches(self.network)
 
     @property
     def trainable_variables(self) -> list[tf.Variable]:
         """The variables that gradients change; there are none to ask for before `build`."""
         return list(self.network.trainable_variables)
-
-    @property
-    def variable_count(self) -> int:
-        """How many variables the built network has."""
-        return len(self.network.variables)
-
-    @property
-    def variables(self) -> list[tf.Variable]:
-        """All variables of the network."""
-        return list(self.network.variables)
-
-    @property
-    def batch_normalizations(self) -> list[Any]:
-        """The layers that normalize by the statistics of a batch."""
-        kind = tf.keras.layers.BatchNormalization
-        return [layer for layer in self.network.submodules if isinstance(layer, kind)]
 
     @property
     def statistics(self) -> list[tf.Variable]:
@@ -122,15 +108,6 @@ class DetectionModel:
         """Detections in preprocessed images [batch, height, width, 3] with true shapes [batch, 3]."""
         self._switch_to_training(False)
         return _detections(self.network.postprocess(self.network.predict(images, true_shapes), true_shapes))
-
-    def restore_objects(self, kind: str) -> dict[str, Any]:
-        """The parts of the network that a checkpoint fills by the restore type `kind`, by the names they have in it.
-
-        Raises:
-            InputError: the architecture knows no such restore type.
-        """
-        with refusals_told("pipeline.train_config.fine_tune_checkpoint_type", f"restore by the type {kind!r}"):
-            return dict(self.network.restore_from_objects(fine_tune_checkpoint_type=kind))
 
     def _predictions(self, features: Features, labels: Labels, step: tf.Tensor) -> Any:
         unpadded = self._pipeline.train_config.unpad_groundtruth_tensors

@@ -19,8 +19,8 @@ def normalization_layers(network: Any) -> list[Any]:
 def hold_statistics(layer: Any) -> None:
     """From the next trace on `layer` normalizes with its moving statistics and leaves them alone, in training as well.
 
-    Most layers of the OD API are Keras's of TensorFlow 1, which, unlike those of TensorFlow 2, go on with their
-    statistics even if they are not trainable; once built, that is all that tells the two apart.
+    Most layers of the OD API are Keras's of TensorFlow 1, which, unlike those of TensorFlow 2, normalize with the batch
+    even if they are not trainable; once they are built, the flag below is all that tells the two apart.
     """
     layer.trainable = False
     layer._USE_V2_BEHAVIOR = True

@@ -133,7 +133,8 @@ class StoredCheckpoint:
                 continue
             seen.add(node)
             key = self._key(node)
-            if key is not None:
+            # The OD API's own program lets the network hold its counter of steps, which is no weight.
+            if key is not None and self._described[key].startswith("float"):
                 keys.add(key)
             waiting.extend(child.node_id for child in self._nodes[node].children)
         return keys

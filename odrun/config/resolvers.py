@@ -1,4 +1,7 @@
-"""The functions that `conf/` calls, as in `${file_name:${dataset.name}}`. All are plain text in, text or number out."""
+"""The functions that `conf/` calls, as in `${file_name:${dataset.name}}`: plain values in, text or number out.
+
+Those with a parameter `_root_` get the whole config from OmegaConf, so that an entry says `${scaled_steps:1000}` alone.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import os
 import re
 from pathlib import Path
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -26,6 +29,9 @@ def register() -> None:
     OmegaConf.register_new_resolver("name_of_run", name_of_run, replace=True)
     OmegaConf.register_new_resolver("user_cache", user_cache, replace=True)
     OmegaConf.register_new_resolver("in_proportion", in_proportion, replace=True)
+    OmegaConf.register_new_resolver("scaled_rate", scaled_rate, replace=True)
+    OmegaConf.register_new_resolver("scaled_steps", scaled_steps, replace=True)
+    OmegaConf.register_new_resolver("keeps_averages", keeps_averages, replace=True)
     OmegaConf.register_new_resolver("group_options", group_options, replace=True)
 
 
@@ -73,8 +79,33 @@ def user_cache() -> str:
 
 
 def in_proportion(value: float, reference: float, reference_now: float) -> float:
-    """`value`, scaled as `reference_now` is to `reference`; exactly `value` when the two are equal."""
-    return value if reference_now == reference else value * reference_now / reference
+    """`value`, scaled as `reference_now` is to `reference`; exactly `value` when the two are equal.
+
+    A `reference` of 0 scales nothing: the settings refuse it, and name its key, once the config is whole.
+    """
+    return value if reference in (0, reference_now) else value * reference_now / reference
+
+
+def scaled_rate(rate: float, *, _root_: DictConfig) -> float:
+    """`rate` at the official batch size → at `train.batch_size`, in proportion, if `train.scale_learning_rate` says so.
+
+    Source: Goyal et al. 2017, https://arxiv.org/abs/1706.02677, section 2.1.
+    """
+    if not _root_.train.scale_learning_rate:
+        return rate
+    return in_proportion(rate, _root_.model.official.batch_size, _root_.train.batch_size)
+
+
+def scaled_steps(steps: int, *, _root_: DictConfig) -> int:
+    """`steps` of the official schedule → of one of `train.steps`; as they are without `train.scale_schedule`."""
+    if not _root_.train.scale_schedule:
+        return steps
+    return round(in_proportion(steps, _root_.model.official.steps, _root_.train.steps))
+
+
+def keeps_averages(as_the_entry_says: bool, *, _root_: DictConfig) -> bool:
+    """Whether the optimizer keeps averages of the weights: where `train.ema_decay` is set, or the entry has them."""
+    return as_the_entry_says or _root_.train.ema_decay is not None
 
 
 def group_options(command: str) -> str:

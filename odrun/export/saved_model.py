@@ -30,6 +30,8 @@ class Parity:
 def export_saved_model(pipeline: Any, *, checkpoint_dir: Path, label_map: Path, folder: Path) -> None:
     """Write `folder/{checkpoint/,saved_model/,pipeline.config,label_map.pbtxt}`; it appears whole or not at all.
 
+    An export that was there before gives way to the new one once that is complete.
+
     Raises:
         RunFailedError: TensorFlow cannot write it (a full disk).
     """
@@ -39,6 +41,8 @@ def export_saved_model(pipeline: Any, *, checkpoint_dir: Path, label_map: Path, 
         export_inference_graph(pipeline, checkpoint_dir=checkpoint_dir, output_dir=temporary)
         shutil.copyfile(label_map, temporary / label_map.name)
         temporary.chmod(folder.parent.stat().st_mode)
+        if folder.exists():
+            shutil.rmtree(folder)
         temporary.replace(folder)
     except tf.errors.OpError as error:
         raise RunFailedError(

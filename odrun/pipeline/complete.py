@@ -1,16 +1,19 @@
-"""What odrun itself fills into a pipeline configuration: classes, records, label map, checkpoint, a fitting warm-up."""
+"""What odrun itself fills into a pipeline configuration: classes, records, label map, checkpoint, fitting schedule."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from odrun.errors import InputError
 from odrun.pipeline.descriptors import PipelineConfig
+from odrun.pipeline.honoured import unhonoured
+from odrun.pipeline.schedule import OPTIMIZER, fit_schedule
 
-_OPTIMIZER = "pipeline.train_config.optimizer"
+# odrun reads records by their index and has no such buffer. It is for the OD API's own programs, which may be given the
+# file that odrun writes: their default of 2048 encoded images is gigabytes of camera pictures.
+_SHUFFLE_BUFFER_SIZE = 256
 
 
 @dataclass(frozen=True)
@@ -39,20 +42,24 @@ def complete(
 
     Record, label map and checkpoint paths that the configuration brings are replaced; a note names each.
 
-    A cosine schedule's warm-up (with the steps that hold the base rate) has to end before the training does. One that
-    does not is shortened to a tenth of the training's steps, rounded down, without holding; a note says so.
+    Fields that odrun does not act on are named (`odrun.pipeline.honoured`), and the schedule is fitted to the number of
+    steps (`odrun.pipeline.schedule`). Averages of the weights are evaluated wherever the optimizer keeps them, and
+    bfloat16, which is for TPUs, is switched off, as the Object Detection API does.
 
     Raises:
-        InputError: no architecture or optimizer is set, there is more than one evaluation reader, or the warm-up starts
-            above the base learning rate.
+        InputError: no architecture, optimizer or schedule is set, there is more than one evaluation reader, a field is
+            set that odrun does not act on though it would change the training, averages are to be evaluated that nobody
+            keeps, or the schedule cannot be followed.
     """
+    notes = [*_replaced(config), *unhonoured(config)]
     completed = type(config)()
     completed.CopyFrom(config)
-    notes = _replaced(config)
     _set_classes(completed, num_classes)
     _set_readers(completed, train_records, validation_records, label_map)
     _set_checkpoint(completed, checkpoint, checkpoint_type)
-    return CompletedPipeline(completed, (*notes, *_fit_warmup(completed)))
+    fitted = fit_schedule(completed)
+    _set_averages(fitted.config)
+    return CompletedPipeline(fitted.config, (*notes, *fitted.notes))
 
 
 def refuse_incomplete(config: PipelineConfig) -> None:
@@ -101,6 +108,8 @@ def _set_readers(config: Any, train_records: str, validation_records: str, label
     for reader, records in ((config.train_input_reader, train_records), (evaluation, validation_records)):
         reader.label_map_path = str(label_map)
         reader.tf_record_input_reader.input_path[:] = [records]
+    if not config.train_input_reader.HasField("shuffle_buffer_size"):
+        config.train_input_reader.shuffle_buffer_size = _SHUFFLE_BUFFER_SIZE
     evaluation.shuffle = False
     evaluation.num_epochs = 1
     evaluation.num_readers = 1
@@ -110,6 +119,8 @@ def _set_readers(config: Any, train_records: str, validation_records: str, label
 def _set_checkpoint(config: Any, checkpoint: str | None, checkpoint_type: str | None) -> None:
     train = config.train_config
     train.ClearField("from_detection_checkpoint")
+    if train.use_bfloat16:
+        train.use_bfloat16 = False
     if checkpoint is None:
         train.ClearField("fine_tune_checkpoint")
         train.ClearField("fine_tune_checkpoint_type")
@@ -122,33 +133,13 @@ def _set_checkpoint(config: Any, checkpoint: str | None, checkpoint_type: str | 
         train.fine_tune_checkpoint_type = checkpoint_type
 
 
-def _fit_warmup(config: Any) -> list[str]:
-    optimizer = config.train_config.optimizer.WhichOneof("optimizer")
-    if optimizer is None:
-        raise InputError(f"{_OPTIMIZER} is not set", where=_OPTIMIZER, remedy=f"+{_OPTIMIZER}.momentum_optimizer={{}}")
-    learning_rate = getattr(config.train_config.optimizer, optimizer).learning_rate
-    if learning_rate.WhichOneof("learning_rate") != "cosine_decay_learning_rate":
-        return []
-    cosine = learning_rate.cosine_decay_learning_rate
-    notes = []
-    asked = cosine.warmup_steps + cosine.hold_base_rate_steps
-    if asked >= cosine.total_steps:
-        cosine.warmup_steps = cosine.total_steps // 10
-        cosine.ClearField("hold_base_rate_steps")
-        notes.append(
-            f"warm-up shortened from {asked} to {cosine.warmup_steps} steps, as the training has {cosine.total_steps}"
-        )
-    if cosine.warmup_steps and cosine.warmup_learning_rate > cosine.learning_rate_base:
-        key = f"{_OPTIMIZER}.{optimizer}.learning_rate.cosine_decay_learning_rate.warmup_learning_rate"
+def _set_averages(config: Any) -> None:
+    evaluation, keeps_averages = config.eval_config, config.train_config.optimizer.use_moving_average
+    if evaluation.use_moving_averages and not keeps_averages:
         raise InputError(
-            f"the warm-up starts at the rate {_short(cosine.warmup_learning_rate)}, above the learning rate "
-            f"{_short(cosine.learning_rate_base)} that it leads to",
-            where=key,
-            remedy=f"set {key} to at most the learning rate, or raise train.learning_rate",
+            f"pipeline.eval_config.use_moving_averages is true, and {OPTIMIZER}.use_moving_average is false",
+            where="pipeline.eval_config.use_moving_averages",
+            remedy="train.ema_decay=0.999 keeps averages; pipeline.eval_config.use_moving_averages=false does not ask",
         )
-    return notes
-
-
-def _short(value: float) -> str:
-    """A float32 in the fewest digits that people gave it in."""
-    return f"{value:.7g}" if math.isfinite(value) else str(value)
+    if keeps_averages:
+        evaluation.use_moving_averages = True

@@ -3,7 +3,6 @@
 Each part runs real processes and prints what it took; medians of several runs where they are short.
 
     startup     odrun --help, odrun train --cfg job
-    first_step  process start to the end of the first step: odrun against object_detection.model_main_tf2
     default     the default run: seconds in all, COCO AP
     quick       experiment=digits_quick: seconds in all
 """
@@ -12,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -23,7 +21,6 @@ from pathlib import Path
 
 ODRUN = str(Path(sys.executable).with_name("odrun"))
 REPEATS = 5
-FIRST_STEPS = 3
 
 
 def seconds(command: list[str], *, folder: Path) -> float:
@@ -46,45 +43,6 @@ def trained(folder: Path, *overrides: str) -> tuple[Path, dict[str, object]]:
     seconds([ODRUN, "train", "tracking.wandb.mode=offline", *overrides], folder=folder)
     run = max((folder / "outputs" / "train").iterdir())
     return run, json.loads((run / "summary.json").read_text())
-
-
-def first_step(folder: Path) -> None:
-    """odrun and the OD API's own program in turns, on the same pipeline.config."""
-    ours, theirs = [], []
-    for number in range(FIRST_STEPS):
-        run, summary = trained(folder, "train.steps=200", "train.log_every=100", "eval.pictures=0")
-        timings = summary["timings"]
-        assert isinstance(timings, dict)
-        ours.append(float(timings["first_step_s"]))
-        theirs.append(engine_first_step(run / "pipeline.config", folder / f"engine-{number}"))
-        print(f"  first step after: odrun {ours[-1]:.1f} s, model_main_tf2 {theirs[-1]:.1f} s")
-    our_s, their_s = statistics.median(ours), statistics.median(theirs)
-    print(f"first step: odrun {our_s:.1f} s, model_main_tf2 {their_s:.1f} s, ratio {our_s / their_s:.2f}")
-
-
-def engine_first_step(pipeline: Path, model_dir: Path) -> float:
-    """Seconds until `model_main_tf2` has done one step; it is stopped after 200.
-
-    The program trains in blocks of 100 steps and says nothing within one. The first block's end less 99 steps, each as
-    long as one of the second block, is the end of the first step.
-    """
-    command = [sys.executable, "-m", "odrun.compat", "object_detection.model_main_tf2"]
-    flags = [f"--pipeline_config_path={pipeline}", f"--model_dir={model_dir}", "--num_train_steps=200"]
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        [*command, *flags, "--alsologtostderr"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-    )
-    assert process.stderr is not None
-    first_block_s = 0.0
-    for line in process.stderr:
-        logged = re.search(r"Step (\d+) per-step time ([0-9.]+)s", line)
-        if logged and logged[1] == "100":
-            first_block_s = time.perf_counter() - started
-        elif logged:
-            process.kill()
-            process.wait()
-            return first_block_s - 99 * float(logged[2])
-    raise RuntimeError(f"model_main_tf2 ended with {process.wait()} before 200 steps")
 
 
 def default(folder: Path) -> None:
@@ -111,7 +69,6 @@ def report(name: str, run: Path, summary: dict[str, object]) -> None:
 
 PARTS: dict[str, Callable[[Path], None]] = {
     "startup": startup,
-    "first_step": first_step,
     "default": default,
     "quick": quick,
 }

@@ -239,6 +239,28 @@ def test_a_resumed_run_knows_its_best_and_its_patience(tmp_path: Path) -> None:
     assert control.reason is not None
 
 
+def test_an_evaluation_that_a_killed_run_has_not_come_to_is_caught_up_with(tmp_path: Path) -> None:
+    rows = [{"step": 10, "eval/AP": 0.5}, {"step": 20, "train/loss/total": 1.0}]
+    subject, done = (evaluations(tmp_path / name, [IDEAL], every=10) for name in ("one", "other"))
+    subject.resume(rows)
+    done.resume([*rows[:1], {"step": 20, "eval/AP": 0.6}])
+
+    subject.catch_up(20, Control(), is_last=False)
+    done.catch_up(20, Control(), is_last=False)
+
+    assert (subject.last_step, subject.checkpoints.saved) == (20, [20])
+    assert (done.last_step, done.checkpoints.saved) == (20, [])
+
+
+def test_a_run_killed_when_its_patience_was_over_stops_at_once(tmp_path: Path) -> None:
+    subject, control = evaluations(tmp_path, [], every=10, patience=1), Control()
+    subject.resume([{"step": 10, "eval/AP": 0.5}, {"step": 20, "eval/AP": 0.4}])
+
+    subject.catch_up(20, control, is_last=False)
+
+    assert control.reason is not None
+
+
 def test_the_averaged_weights_are_evaluated_and_gone_afterwards(tmp_path: Path) -> None:
     subject = evaluations(tmp_path, [IDEAL])
 

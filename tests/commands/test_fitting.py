@@ -5,9 +5,13 @@ from __future__ import annotations
 import io
 import json
 import os
+import pickle
 import re
 import shutil
 import signal
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -267,3 +271,85 @@ def test_a_resumed_training_goes_on_as_if_it_had_never_been_killed(finished: Fit
     )
     assert cut == whole
     assert resumed.summary.metrics == finished.summary.metrics
+
+
+@pytest.mark.slow
+def test_two_trainings_with_one_seed_are_equal_and_with_another_they_differ(
+    finished: Fitted, compose_tiny: Callable[..., Any], tmp_path: Path
+) -> None:
+    again = fitted(compose_tiny(*FOUR_STEPS), tmp_path / "again", io.StringIO())
+    other = fitted(compose_tiny(*FOUR_STEPS, "train.seed=1"), tmp_path / "other", io.StringIO())
+
+    losses = [[row["train/loss/total"] for row in run.rows()] for run in (finished, again, other)]
+    assert losses[0] == losses[1]
+    assert not set(losses[0]) & set(losses[2])
+
+
+@pytest.mark.slow
+def test_a_callback_that_stops_the_training_ends_it_with_everything_that_belongs_to_an_end(
+    compose_tiny: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = """
+    from odrun.training.callbacks import Callback
+
+    class Short(Callback):
+        def after_step(self, report):
+            if report.step == 2:
+                report.control.stop("two are enough")
+
+        def after_evaluation(self, step, metrics):
+            self.told = (step, metrics["eval/AP"])
+
+        def on_end(self):
+            open(self.folder / "told.txt", "w").write(str(self.told))
+
+        def on_start(self, training):
+            self.folder = training.folder
+    """
+    (tmp_path / "short_callback.py").write_text(textwrap.dedent(source))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    tiny = compose_tiny(*FOUR_STEPS, "+train.callbacks.short={_target_: short_callback.Short}")
+
+    ended = fitted(tiny, tmp_path / "run", io.StringIO())
+
+    assert ended.error is None
+    assert (ended.summary.status, ended.summary.steps) == ("stopped_early", 2)
+    assert "after step 2: two are enough" in ended.shown
+    assert (ended.directory.path / "told.txt").read_text().startswith("(2, ")
+    assert (ended.directory.export / "saved_model" / "saved_model.pb").is_file()
+    assert ended.directory.checkpoint(2).with_suffix(".index").is_file()
+
+
+@pytest.mark.slow
+def test_deterministic_operations_bear_the_augmentations_and_give_equal_losses(
+    compose_tiny: Callable[..., Any], tmp_path: Path
+) -> None:
+    """In processes of their own, because it cannot be switched off again."""
+    program = """
+    import io, pathlib, pickle, sys
+    from odrun.commands.course import Course
+    from odrun.commands.fitting import fit
+    from odrun.report.terminal import Terminal
+    from odrun.runs.directory import RunDirectory
+    job, data, pipeline_text, folder = pickle.loads(pathlib.Path(sys.argv[1]).read_bytes())
+    import odrun.compat
+    odrun.compat.load()
+    from object_detection.protos import pipeline_pb2
+    from google.protobuf import text_format
+    pipeline = pipeline_pb2.TrainEvalPipelineConfig()
+    text_format.Parse(pipeline_text, pipeline)
+    directory = RunDirectory(pathlib.Path(folder))
+    with Course(directory) as course:
+        fit(job, pipeline, data, directory=directory, course=course, terminal=Terminal(io.StringIO()))
+    """
+    tiny = compose_tiny(*FOUR_STEPS, "augmentation=flip_crop", "train.deterministic=true")
+    losses = []
+    for name in ("one", "other"):
+        given = tmp_path / f"{name}.pickle"
+        given.write_bytes(pickle.dumps((tiny.job, tiny.data, str(tiny.pipeline), str(tmp_path / name))))
+        subprocess.run([sys.executable, "-c", textwrap.dedent(program), given], check=True, capture_output=True)
+        lines = (tmp_path / name / "metrics.jsonl").read_text().splitlines()
+        losses.append([json.loads(line)["train/loss/total"] for line in lines])
+
+    assert len(losses[0]) == 4
+    assert losses[0] == losses[1]

@@ -18,6 +18,7 @@ from odrun.runs.steps import steps_in
 from odrun.runs.summary import Summary, Timings
 from odrun.settings import TrainJob
 
+ENDS = ("completed", "interrupted")
 CONFIG = {
     "train": {"seed": 0, "steps": 100, "resume": "none", "log_every": 20, "warmup_steps": 5},
     "eval": {"every": 10},
@@ -155,10 +156,14 @@ def test_other_data_are_refused(tmp_path: Path) -> None:
 
 
 def test_steps_that_are_reached_are_told_with_the_remedy() -> None:
-    refuse_reached(2999, 3000)
-    with pytest.raises(InputError, match="already at 3000 of 3000") as refusal:
-        refuse_reached(3000, 3000)
-    assert refusal.value.remedy == "raise train.steps"
+    ended, killed = (Summary(status, 3000, (), None, None, Timings(), None, None, None) for status in ENDS)
+    refuse_reached(2999, 3000, ended)
+    refuse_reached(3000, 3000, killed)
+    refuse_reached(3000, 3000, None)
+    for step, steps, earlier in ((3000, 3000, ended), (3000, 2000, killed), (3000, 2000, None)):
+        with pytest.raises(InputError, match=f"already at {step} of {steps}") as refusal:
+            refuse_reached(step, steps, earlier)
+        assert refusal.value.remedy == "raise train.steps"
 
 
 def test_the_newest_step_is_that_of_the_newest_whole_checkpoint(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_a_seed_makes_numpy_and_tensorflow_repeat_themselves() -> None:
 
 
 def test_a_built_model_has_trainable_variables_and_others(built: Any) -> None:
-    assert len(built.trainer.model.variables) > len(built.trainer.model.trainable_variables) > 100
+    assert len(built.trainer.model.network.variables) > len(built.trainer.model.trainable_variables) > 100
 
 
 def test_preprocessing_resizes_and_normalizes_one_image(built: Any) -> None:

@@ -257,7 +257,7 @@ def test_of_many_wrong_trials_the_first_twenty_are_told(tmp_path: Path, capsys: 
 def test_a_sweep_can_be_chosen_as_a_group_option(tmp_path: Path) -> None:
     recorder = Recorder()
     assert run(tmp_path, recorder, "sweep=learning_rate") == 0
-    assert [job.train.learning_rate for job in recorder.jobs] == [0.05, 0.1, 0.2]
+    assert [job.train.learning_rate for job in recorder.jobs] == [0.001, 0.002, 0.004]
 
 
 def test_a_users_own_folder_adds_options_to_runs_and_sweeps(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from odrun.config.jobs import composed, with_argument
 from odrun.errors import InputError
-from odrun.settings import CheckpointSettings, PredictJob, TrainJob, TrainSettings
+from odrun.settings import PredictJob, TrainJob
 
 
 def train_job(*overrides: str) -> TrainJob:
@@ -28,12 +28,56 @@ def test_the_default_job_is_the_digits_model_from_random_weights() -> None:
     )
 
 
-def test_an_entry_brings_its_official_values_and_the_command_line_wins_over_them() -> None:
-    entry = "model=ssd_mobilenet_v2_fpnlite_320x320"
-    official = TrainSettings(128, 50000, 0.08, 1000, 0, 20, CheckpointSettings(None, 3))
-    assert train_job(entry).train == official
-    assert train_job(entry, "train.batch_size=8").train.batch_size == 8
-    assert train_job("train.batch_size=8", entry).train.batch_size == 8
+def recipe(*overrides: str) -> tuple[int, int, float, int]:
+    """Batch size, steps, learning rate and warm-up steps of the 320x320 entry."""
+    train = train_job("model=ssd_mobilenet_v2_fpnlite_320x320", *overrides).train
+    return train.batch_size, train.steps, train.learning_rate, train.warmup_steps
+
+
+@pytest.mark.parametrize(
+    ("overrides", "values"),
+    [
+        ((), (128, 50000, 0.08, 1000)),
+        (("train.batch_size=8",), (8, 50000, 0.005, 1000)),
+        (("train.batch_size=256",), (256, 50000, 0.16, 1000)),
+        (("train.steps=500",), (128, 500, 0.08, 10)),
+        (("train.steps=1",), (128, 1, 0.08, 0)),
+        (("train.batch_size=8", "train.scale_learning_rate=false"), (8, 50000, 0.08, 1000)),
+        (("train.steps=500", "train.scale_schedule=false"), (128, 500, 0.08, 1000)),
+        (("train.batch_size=8", "train.learning_rate=0.3"), (8, 50000, 0.3, 1000)),
+        (("train.steps=500", "train.warmup_steps=7"), (128, 500, 0.08, 7)),
+        (("model.official.batch_size=64", "train.batch_size=8"), (8, 50000, 0.01, 1000)),
+    ],
+)
+def test_rate_and_warm_up_follow_batch_and_steps_unless_they_are_set_or_it_is_switched_off(
+    overrides: tuple[str, ...], values: tuple[int, int, float, int]
+) -> None:
+    assert recipe(*overrides) == values
+
+
+def test_the_digits_entry_keeps_its_own_recipe() -> None:
+    train = train_job().train
+    assert (train.batch_size, train.steps, train.learning_rate, train.warmup_steps) == (8, 2600, 0.002, 50)
+
+
+def test_averages_and_frozen_variables_reach_the_pipeline_node_when_asked_for() -> None:
+    plain = train_job().pipeline["train_config"]
+    assert plain["freeze_variables"] == []
+    assert plain["optimizer"]["use_moving_average"] is False
+    assert plain["optimizer"]["moving_average_decay"] is None
+    asked = train_job("train.ema_decay=0.99", "train.freeze=[FeatureExtractor,bn]").pipeline["train_config"]
+    assert asked["freeze_variables"] == ["FeatureExtractor", "bn"]
+    assert asked["optimizer"]["use_moving_average"] is True
+    assert asked["optimizer"]["moving_average_decay"] == 0.99
+
+
+def test_the_schedule_ends_where_training_does_unless_it_is_not_scaled() -> None:
+    def total_steps(*overrides: str) -> object:
+        optimizer = train_job("train.steps=130", *overrides).pipeline["train_config"]["optimizer"]
+        return optimizer["adam_optimizer"]["learning_rate"]["cosine_decay_learning_rate"]["total_steps"]
+
+    assert total_steps() == 130
+    assert total_steps("train.scale_schedule=false") == 2600
 
 
 def test_high_level_settings_reach_the_pipeline_node() -> None:
@@ -99,7 +143,16 @@ def test_predict_composes_to_its_own_job() -> None:
             "train.learning_rate is nan; it has to be finite and above 0",
             "set train.learning_rate=VALUE",
         ),
-        ("eval.metric=mAP", "eval.metric is 'mAP', which is not a COCO metric", "did you mean AP"),
+        (
+            "eval.metric=mAP",
+            "eval.metric is 'mAP', which is neither a COCO metric nor a validation loss",
+            "did you mean AP",
+        ),
+        (
+            "model.official.batch_size=0",
+            "model.official.batch_size is 0; it has to be 1 or more",
+            "set model.official.batch_size=VALUE",
+        ),
         (
             "+pipeline.model.ssd.num_clases=3",
             "pipeline.model.ssd.num_clases is not a field of the OD API",

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from omegaconf import DictConfig, OmegaConf
 
 from odrun.config import resolvers
 
@@ -60,6 +61,31 @@ def test_the_cache_follows_xdg(given: str | None, cache: str, monkeypatch: pytes
 def test_a_value_in_proportion_is_exact_at_its_reference() -> None:
     assert resolvers.in_proportion(0.026666, 0.08, 0.08) == 0.026666
     assert resolvers.in_proportion(0.02, 0.2, 0.1) == pytest.approx(0.01)
+    assert resolvers.in_proportion(0.02, 0, 0.1) == 0.02
+
+
+def root(*, scale: bool = True, ema_decay: float | None = None) -> DictConfig:
+    train = {
+        "batch_size": 8,
+        "steps": 100,
+        "scale_learning_rate": scale,
+        "scale_schedule": scale,
+        "ema_decay": ema_decay,
+    }
+    return OmegaConf.create({"model": {"official": {"batch_size": 128, "steps": 1000}}, "train": train})
+
+
+def test_a_rate_is_scaled_by_the_batch_size_and_steps_by_the_steps() -> None:
+    assert resolvers.scaled_rate(0.08, _root_=root()) == pytest.approx(0.005)
+    assert resolvers.scaled_rate(0.08, _root_=root(scale=False)) == 0.08
+    assert [resolvers.scaled_steps(steps, _root_=root()) for steps in (1000, 55, 4)] == [100, 6, 0]
+    assert resolvers.scaled_steps(1000, _root_=root(scale=False)) == 1000
+
+
+def test_averages_are_kept_where_a_decay_is_set_or_the_entry_has_them() -> None:
+    assert not resolvers.keeps_averages(False, _root_=root())
+    assert resolvers.keeps_averages(True, _root_=root())
+    assert resolvers.keeps_averages(False, _root_=root(ema_decay=0.999))
 
 
 def test_the_groups_of_train_are_listed_with_options_and_defaults() -> None:

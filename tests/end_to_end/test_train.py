@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from odrun.runs.steps import steps_in
 from odrun.settings import METRIC_KEYS
 
 ODRUN = str(Path(sys.executable).with_name("odrun"))
@@ -179,6 +180,59 @@ def test_a_signal_saves_a_checkpoint_and_ends_with_its_status(
     assert (summary["status"], summary["error"]) == ("interrupted", None)
     assert (run / "checkpoints" / f"ckpt-{summary['steps']}.index").is_file()
     assert rows(run)[-1]["step"] <= summary["steps"]
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_in_its_own_directory_and_one_that_is_done_says_so(place: Path, shapes: Path) -> None:
+    folder = place / "killed"
+    folder.mkdir()
+    job = ("train", *SMALL, f"dataset.path={shapes}", f"paths.cache={place / 'cache'}", "train.checkpoint.every=5")
+    with subprocess.Popen(
+        [ODRUN, *job, "train.steps=100000"],
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment(),
+    ) as process:
+        wait_for_checkpoint(process, folder)
+        process.kill()
+    (run,) = (folder / "outputs" / "train").iterdir()
+    saved = max(steps_in(run / "checkpoints"))
+    wandb_id = (run / "wandb" / "run-id.txt").read_text()
+
+    ended = odrun(folder, *job, f"train.steps={saved + 5}", "train.resume=auto")
+
+    assert ended.status == 0, ended.stderr
+    assert [path.name for path in (folder / "outputs" / "train").iterdir()] == [run.name]
+    assert f"after step {saved} of {saved + 5}" in ended.stdout
+    summary = json.loads((run / "summary.json").read_text())
+    assert (summary["status"], summary["steps"], summary["resumed_from"]) == ("completed", saved + 5, [saved])
+    steps = [row["step"] for row in rows(run)]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == saved + 5
+    assert (run / "wandb" / "run-id.txt").read_text() == wandb_id
+
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+    again = odrun(folder, *job, f"train.steps={saved + 5}", f"train.resume={run}")
+    assert again.status == 2
+    assert f"already at {saved + 5} of {saved + 5} steps" in again.stderr
+    assert "raise train.steps" in again.stderr
+    changed = [path.name for path, time_ns in before.items() if path.stat().st_mtime_ns != time_ns]
+    assert set(changed) <= {"log.txt"}
+
+    other = odrun(folder, *job, f"train.steps={saved + 9}", "train.seed=1", f"train.resume={run}")
+    assert other.status == 2
+    assert "train.seed: 0 -> 1" in other.stderr
+    assert [path.name for path in (folder / "outputs" / "train").iterdir()] == [run.name]
+
+
+def wait_for_checkpoint(process: subprocess.Popen[bytes], folder: Path) -> None:
+    for _ in range(1200):
+        if any(steps_in(path) for path in folder.glob("outputs/train/*/checkpoints")):
+            return
+        assert process.poll() is None, "the run ended before its first checkpoint"
+        time.sleep(0.1)
+    raise AssertionError("no checkpoint within two minutes")
 
 
 def wait_for_first_step(process: subprocess.Popen[str], folder: Path) -> None:

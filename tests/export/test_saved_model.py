@@ -91,6 +91,25 @@ def test_a_saved_model_of_something_else_is_refused(tmp_path: Path) -> None:
         Detector(tmp_path)
 
 
+def test_a_new_export_takes_the_place_of_an_older_one(
+    built: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(pipeline: object, *, checkpoint_dir: Path, output_dir: Path) -> None:
+        (output_dir / "saved_model.pb").write_text("new")
+
+    (tmp_path / "export" / "saved_model").mkdir(parents=True)
+    (tmp_path / "label_map.pbtxt").touch()
+    monkeypatch.setattr(saved_model, "export_inference_graph", write)
+    export_saved_model(
+        built.tiny.pipeline,
+        checkpoint_dir=tmp_path,
+        label_map=tmp_path / "label_map.pbtxt",
+        folder=tmp_path / "export",
+    )
+
+    assert sorted(path.name for path in (tmp_path / "export").iterdir()) == ["label_map.pbtxt", "saved_model.pb"]
+
+
 def test_a_failed_export_leaves_nothing_behind_and_tells_why(
     built: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,12 +53,38 @@ def test_readers_get_one_glob_and_the_label_map_and_evaluation_reads_once_in_ord
     config: Any = completed(node()).config
     assert to_text(config.train_input_reader) == (
         'label_map_path: "/records/label_map.pbtxt"\ntf_record_input_reader {\n  input_path: "/records/train-*"\n}\n'
+        "shuffle_buffer_size: 256\n"
     )
     assert [to_text(reader) for reader in config.eval_input_reader] == [
         'label_map_path: "/records/label_map.pbtxt"\nshuffle: false\nnum_epochs: 1\nnum_readers: 1\n'
         'tf_record_input_reader {\n  input_path: "/records/validation-*"\n}\n'
     ]
     assert config.eval_config.batch_size == 1
+
+
+def test_a_shuffle_buffer_that_was_asked_for_stays() -> None:
+    config: Any = completed(node() | {"train_input_reader": {"shuffle_buffer_size": 9}}).config
+    assert config.train_input_reader.shuffle_buffer_size == 9
+
+
+def test_bfloat16_is_switched_off_where_it_is_asked_for() -> None:
+    given = node()
+    assert not completed(given).config.train_config.HasField("use_bfloat16")  # type: ignore[attr-defined]
+    given["train_config"]["use_bfloat16"] = True
+    config: Any = completed(given).config
+    assert config.train_config.use_bfloat16 is False
+
+
+def averages(*, kept: bool, evaluated: bool) -> dict[str, Any]:
+    given = node() | {"eval_config": {"use_moving_averages": evaluated}}
+    given["train_config"]["optimizer"]["use_moving_average"] = kept
+    return given
+
+
+@pytest.mark.parametrize(("kept", "evaluated"), [(True, False), (True, True), (False, False)])
+def test_averages_of_the_weights_are_evaluated_where_they_are_kept(kept: bool, evaluated: bool) -> None:
+    config: Any = completed(averages(kept=kept, evaluated=evaluated)).config
+    assert config.eval_config.use_moving_averages is kept
 
 
 def test_completing_does_not_change_what_it_was_given() -> None:
@@ -150,6 +176,11 @@ def test_other_schedules_are_left_as_they_are() -> None:
         (
             node() | {"eval_input_reader": [{}, {}]},
             "pipeline.eval_input_reader has 2 readers; odrun evaluates on one data set",
+        ),
+        (
+            averages(kept=False, evaluated=True),
+            "pipeline.eval_config.use_moving_averages is true, and "
+            "pipeline.train_config.optimizer.use_moving_average is false",
         ),
         (
             node(start=0.2),

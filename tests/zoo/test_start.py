@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from odrun.errors import InputError
-from odrun.settings import ModelSettings
+from odrun.settings import ModelSettings, OfficialSettings
 from odrun.zoo.start import starting_checkpoint
 
 
 def model(checkpoint: str, archive: Path | None = None) -> ModelSettings:
-    return ModelSettings(name="ssd", checkpoint=checkpoint, archive=None if archive is None else str(archive))
+    official = OfficialSettings(batch_size=8, steps=100, learning_rate=0.1, warmup_steps=10)
+    return ModelSettings("ssd", checkpoint, None if archive is None else str(archive), official)
 
 
 def checkpoint(folder: Path, *numbers: int, state: int | None = None) -> Path:
