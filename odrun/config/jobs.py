@@ -15,6 +15,7 @@ from odrun.config.location import conf_dir
 from odrun.errors import InputError, nearest
 from odrun.pipeline.build import build
 from odrun.pipeline.complete import refuse_incomplete
+from odrun.pipeline.recipe import refuse_unheard
 from odrun.settings import Job, PredictJob, TrainJob
 
 HYDRA_VERSION_BASE = "1.3"
@@ -50,7 +51,9 @@ def settings(config: DictConfig) -> Job:
             remedy="begin its defaults list with /schema/train@_here_ or with train",
         )
     if isinstance(job, TrainJob):
-        refuse_incomplete(build(job.pipeline, job.augmentation))
+        pipeline = build(job.pipeline, job.augmentation)
+        refuse_incomplete(pipeline)
+        refuse_unheard(pipeline, job.train)
     return job
 
 
