@@ -33,7 +33,15 @@ _FREE = (
     "train.steps",
 )
 """What a resumed run may have otherwise: it does not change what a step is."""
-_FOLLOW_STEPS = ("warmup_steps", "total_steps", "num_steps")
+_FOLLOW_STEPS = (
+    "burnin_steps",
+    "decay_steps",
+    "hold_base_rate_steps",
+    "num_steps",
+    "step",
+    "total_steps",
+    "warmup_steps",
+)
 _SHOWN_CHANGES = 8
 
 

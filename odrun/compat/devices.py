@@ -8,8 +8,6 @@ from contextlib import contextmanager, suppress
 from odrun.compat.tensorflow import tf
 from odrun.errors import RunFailedError
 
-_NO_MEMORY = "out of memory"
-
 
 def prepare_devices(*, deterministic: bool) -> None:
     """Let GPU memory grow with need; with `deterministic`, have every operation give equal results in equal runs.

@@ -1,0 +1,83 @@
+"""Devices as TensorFlow is told of them, with stand-ins for GPUs, and what is said when memory runs out."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+
+from odrun.compat import devices
+from odrun.compat.devices import gpu_peak_memory_mb, memory_faults_told, prepare_devices
+from odrun.compat.tensorflow import tf
+from odrun.errors import RunFailedError
+
+
+class Config:
+    """Stands for `tf.config` on a machine with two GPUs, of which the first is in use already."""
+
+    class experimental:  # noqa: N801 - the name that TensorFlow gives it
+        told: ClassVar[list[object]] = []
+
+        @classmethod
+        def set_memory_growth(cls, gpu: str, enabled: bool) -> None:
+            if gpu == "first":
+                raise RuntimeError("Physical devices cannot be modified after being initialized")
+            cls.told.append((gpu, enabled))
+
+        @classmethod
+        def enable_op_determinism(cls) -> None:
+            cls.told.append("determinism")
+
+        @staticmethod
+        def get_memory_info(name: str) -> dict[str, int]:
+            return {"peak": {"GPU:0": 3_000_000, "GPU:1": 5_000_000}[name]}
+
+    @staticmethod
+    def list_physical_devices(kind: str) -> list[str]:
+        assert kind == "GPU"
+        return ["first", "second"]
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    monkeypatch.setattr(devices.tf, "config", Config)
+    Config.experimental.told.clear()
+    return Config.experimental.told
+
+
+def test_memory_of_a_gpu_grows_unless_it_is_in_use_already(two_gpus: list[object]) -> None:
+    prepare_devices(deterministic=False)
+
+    assert two_gpus == [("second", True)]
+
+
+def test_determinism_is_switched_on_where_it_is_asked_for(two_gpus: list[object]) -> None:
+    prepare_devices(deterministic=True)
+
+    assert two_gpus == [("second", True), "determinism"]
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_the_peak_is_that_of_the_fullest_gpu() -> None:
+    assert gpu_peak_memory_mb() == 5.0
+
+
+def test_without_a_gpu_there_is_no_peak() -> None:
+    assert gpu_peak_memory_mb() is None
+
+
+@pytest.mark.parametrize("error", [MemoryError(), tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")])
+@pytest.mark.parametrize(("batch_size", "remedy"), [(12, "try train.batch_size=6"), (1, "try a smaller image size")])
+def test_a_batch_that_does_not_fit_is_told_with_the_size_to_try(error: Exception, batch_size: int, remedy: str) -> None:
+    told = f"a batch of {batch_size} images does not fit into memory"
+    with pytest.raises(RunFailedError, match=told) as failure, memory_faults_told(batch_size):
+        raise error
+
+    assert failure.value.remedy is not None
+    assert failure.value.remedy.startswith(remedy)
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_the_memory_that_was_held_is_told_where_it_is_known() -> None:
+    with pytest.raises(RunFailedError, match="TensorFlow held 5 MB of GPU memory at most"), memory_faults_told(8):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM")
