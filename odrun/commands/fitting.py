@@ -69,9 +69,12 @@ def fit(
     prepare_devices(deterministic=job.train.deterministic)
     seed_everything(job.train.seed)
     callbacks = make_callbacks(job.train.callbacks)
-    with library_code_unconverted(), _told(job, directory, resumed_at, course, terminal) as tracker:
+    with (
+        library_code_unconverted(),
+        _told(job, directory, resumed_at, course, terminal) as tracker,
+        training_input(job, pipeline, data) as source,
+    ):
         with course.timed("build_s"):
-            source = training_input(job, pipeline, data)
             trainer, batches = _built(job, pipeline, source, resumed_at, terminal)
             write_whole(directory.pipeline_config, to_text(pipeline))
             checkpoints = Checkpoints(

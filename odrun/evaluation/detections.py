@@ -5,8 +5,10 @@ The slots that an architecture pads its detections with are dropped here; nothin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -55,10 +57,11 @@ class RecordDetector:
         """Evaluate the model as it is now."""
         images: list[tuple[TrueImage, FoundBoxes]] = []
         losses: list[dict[str, float]] = []
-        for batch_losses, batch in self._run():
-            images += batch
-            if len(batch) == self._batch_size:
-                losses.append({name: float(value) for name, value in batch_losses.items()})
+        with closing(self._run()) as batches:
+            for batch_losses, batch in batches:
+                images += batch
+                if len(batch) == self._batch_size:
+                    losses.append({name: float(value) for name, value in batch_losses.items()})
         means = {name: float(np.mean([batch[name] for batch in losses])) for name in losses[0]}
         return Evaluated(tuple(images), means)
 
@@ -69,15 +72,13 @@ class RecordDetector:
     def samples(self, count: int) -> list[EvaluatedImage]:
         """The first `count` images."""
         samples: list[EvaluatedImage] = []
-        if count:
-            for _, batch in self._run():
-                for truth, found in batch:
-                    samples.append(EvaluatedImage(truth, found, self._records.pixels(len(samples))))
-                    if len(samples) == count:
-                        return samples
+        with closing(self._run()) as batches:
+            images = (image for _, batch in batches for image in batch)
+            for truth, found in islice(images, count):
+                samples.append(EvaluatedImage(truth, found, self._records.pixels(len(samples))))
         return samples
 
-    def _run(self) -> Iterator[tuple[dict[str, tf.Tensor], list[tuple[TrueImage, FoundBoxes]]]]:
+    def _run(self) -> Generator[tuple[dict[str, tf.Tensor], list[tuple[TrueImage, FoundBoxes]]], None, None]:
         first = 0
         for features, labels in self._batches:
             losses, found = self._graph(features, labels)

@@ -82,7 +82,7 @@ class RecordIndex:
         return (self[number] for number in range(len(self)))
 
     def close(self) -> None:
-        """Close the files; a later read opens them again."""
+        """Close the files when nobody reads; a later read opens them again."""
         with self._lock:
             while self._open:
                 os.close(self._open.popitem()[1])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -17,13 +18,25 @@ _LABELS = "image/object/class/label"
 
 
 class TrainingInput:
-    """The batches of a training; `num_classes` is the highest label id that a record may have."""
+    """The batches of a training; `num_classes` is the highest label id that a record may have.
+
+    As a context it ends all reading on leaving: TensorFlow's threads call Python to read, and would wait for ever for
+    an interpreter that ends while they do.
+    """
 
     def __init__(self, records: RecordIndex, order: Order, *, num_classes: int) -> None:
         self._records = records
         self._order = order
         self._num_classes = num_classes
         self._fault: OdrunError | None = None
+        self._begun = ExitStack()
+
+    def __enter__(self) -> TrainingInput:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._begun.close()
+        self._records.close()
 
     def batches(self, pipeline: Any, network: Any, *, first_step: int) -> Iterator[tuple[Features, Labels]]:
         """Endless batches, from that of `first_step` on (counted from 1).
@@ -41,7 +54,7 @@ class TrainingInput:
             first_number=self._order.first_number(first_step),
             seed=self._order.seed,
         )
-        return self._told(iter(batches))
+        return self._begun.enter_context(closing(self._told(iter(batches))))
 
     def images(self, step: int) -> str:
         """The images of a step's batch, for a message: `3 (a.jpg), 17 (b.jpg)`."""
@@ -52,7 +65,7 @@ class TrainingInput:
             names.append(f"{source} ({name})" if name else source)
         return ", ".join(names)
 
-    def _told(self, batches: Iterator[tuple[Features, Labels]]) -> Iterator[tuple[Features, Labels]]:
+    def _told(self, batches: Iterator[tuple[Features, Labels]]) -> Generator[tuple[Features, Labels], None, None]:
         try:
             yield from batches
         except tf.errors.OpError as error:

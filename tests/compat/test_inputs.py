@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable
 from itertools import islice
 from typing import Any
@@ -172,3 +176,43 @@ def test_a_record_that_cannot_be_used_fails_the_run_by_its_name(record: bytes, f
 
     assert failure.value.where in ("record 0", "pipeline.train_input_reader")
     assert "Traceback" not in str(failure.value)
+
+
+@pytest.mark.slow
+def test_a_process_that_fails_while_batches_are_being_made_ends(
+    compose_tiny: Callable[..., Any], tmp_path: Any
+) -> None:
+    """Fast reading by many threads, an error that nobody catches, and the end of the interpreter."""
+    program = """
+    import pathlib, pickle, sys
+    import odrun.compat
+    odrun.compat.load()
+    from google.protobuf import text_format
+    from object_detection.protos import pipeline_pb2
+    from odrun.commands.fitting import training_input
+    from odrun.compat.autograph import library_code_unconverted
+    from odrun.compat.engine import DetectionModel
+    job, data, text = pickle.loads(pathlib.Path(sys.argv[1]).read_bytes())
+    pipeline = pipeline_pb2.TrainEvalPipelineConfig()
+    text_format.Parse(text, pipeline)
+    with library_code_unconverted(), training_input(job, pipeline, data) as source:
+        model = DetectionModel(pipeline, is_training=True)
+        batches = source.batches(pipeline, model.network, first_step=1)
+        for _ in range(50):
+            next(batches)
+        raise RuntimeError("planted")
+    """
+    tiny = compose_tiny("train.batch_size=8")
+    given = tmp_path / "given.pickle"
+    given.write_bytes(pickle.dumps((tiny.job, tiny.data, str(tiny.pipeline))))
+
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program), given],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+    assert ended.returncode == 1
+    assert "planted" in ended.stderr
