@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from odrun.compat.tensorflow import tf
 from odrun.errors import InputError
 
+_KERAS_FRAME = "Exception encountered when calling layer"
+"""What Keras puts before the message itself."""
+
 
 @contextmanager
 def refusals_told(where: str, what: str) -> Iterator[None]:
@@ -15,7 +18,8 @@ def refusals_told(where: str, what: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, NotImplementedError, tf.errors.InvalidArgumentError) as error:
-        told = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith(_KERAS_FRAME)]
+        told = lines[0] if lines else type(error).__name__
         raise InputError(
             f"the Object Detection API cannot {what}: {told.strip()}",
             where=where,

@@ -63,6 +63,7 @@ def test_an_image_size_that_the_engine_cannot_take_is_told_as_a_setting(
     with library_code_unconverted(), pytest.raises(InputError, match="the Object Detection API cannot") as refused:
         build()
 
+    assert "Exception encountered" not in refused.value.what
     assert refused.value.where is not None
     assert refused.value.where.startswith("pipeline")
 
@@ -179,7 +180,7 @@ def test_a_record_that_cannot_be_used_fails_the_run_by_its_name(record: bytes, f
 
 
 @pytest.mark.slow
-def test_a_process_that_fails_while_batches_are_being_made_ends(
+def test_a_process_that_fails_in_the_midst_of_reading_ends(compose_tiny: Callable[..., Any], tmp_path: Any) -> None:
     compose_tiny: Callable[..., Any], tmp_path: Any
 ) -> None:
     """Fast reading by many threads, an error that nobody catches, and the end of the interpreter."""

@@ -104,9 +104,9 @@ def of_architecture(name: str, compose_tiny: Callable[..., Any]) -> Any:
         extractor.ClearField("fpn")
         extractor.ClearField("depth_multiplier")
         extractor.ClearField("use_depthwise")
-        # Its pyramid has seven levels, each half of the one before.
+        # The pyramid halves the image seven times; the least that it takes is more than 128.
         resizer = model.ssd.image_resizer.fixed_shape_resizer
-        resizer.height = resizer.width = 128
+        resizer.height = resizer.width = 256
         text_format.Merge("bifpn { min_level: 3 max_level: 7 num_iterations: 1 num_filters: 16 }", extractor)
         model.ssd.anchor_generator.multiscale_anchor_generator.max_level = 7
     elif name != "ssd":
