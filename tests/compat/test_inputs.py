@@ -181,8 +181,6 @@ def test_a_record_that_cannot_be_used_fails_the_run_by_its_name(record: bytes, f
 
 @pytest.mark.slow
 def test_a_process_that_fails_in_the_midst_of_reading_ends(compose_tiny: Callable[..., Any], tmp_path: Any) -> None:
-    compose_tiny: Callable[..., Any], tmp_path: Any
-) -> None:
     """Fast reading by many threads, an error that nobody catches, and the end of the interpreter."""
     program = """
     import pathlib, pickle, sys
