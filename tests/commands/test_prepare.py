@@ -17,8 +17,8 @@ from odrun.commands import prepare as prepare_module
 from odrun.commands.prepare import prepare
 from odrun.errors import InputError
 from odrun.records import writer
+from odrun.records.index import RecordIndex
 from odrun.records.manifest import PartCounts, PreparedData
-from odrun.records.shards import read_shard
 from odrun.settings import DatasetSettings
 
 
@@ -101,7 +101,9 @@ def test_a_folder_of_pascal_voc_becomes_records(pets, tmp_path):
         "validation-00000-of-00001.tfrecord",
     ]
     assert found.folder == tmp_path / "cache" / "records" / f"pets-{found.fingerprint[:16]}"
-    payloads = [payload for path in sorted(found.folder.glob("*.tfrecord")) for payload in read_shard(path)]
+    payloads = [
+        payload for path in sorted(found.folder.glob("*.tfrecord")) for payload in RecordIndex([path], pattern="")
+    ]
     assert sum(jpeg(number) in payload for number in range(10) for payload in payloads) == 10
     assert told.steps[-1] == (10, 10)
     assert told.lines == [
