@@ -130,7 +130,7 @@ def batch_targets(
 
     matched_boxes = tf.reshape(of_match(boxes, unmatched=tf.zeros(4), ignored=tf.zeros(4)), [-1, 4])
     codes = assigner._box_coder.encode(BoxList(matched_boxes), BoxList(tf.tile(anchors, [batch, 1])))
-    codes = tf.reshape(codes, [batch, *matches.shape[1:], -1] if anchors.shape[0] else [batch, -1, codes.shape[1]])
+    codes = tf.reshape(codes, [batch, -1, assigner._box_coder.code_size])
     class_weights = of_match(weights, unmatched=assigner._negative_class_weight, ignored=0.0)
     return (
         of_match(labels, unmatched=unmatched_label, ignored=unmatched_label),
@@ -149,8 +149,8 @@ def _without_padding(boxes: tf.Tensor, weights: tf.Tensor, counts: tf.Tensor) ->
     """
     is_used = (weights > 0) | tf.reduce_any(boxes != 0, -1)
     numbers = tf.range(1, tf.shape(boxes)[1] + 1)
-    used = tf.reduce_max(tf.where(is_used, numbers, 1), 1)
-    return tf.minimum(counts, used)
+    used = tf.reduce_max(tf.where(is_used, numbers, 0), 1)
+    return tf.minimum(counts, tf.maximum(used, 1))
 
 
 def _matches(

@@ -134,7 +134,15 @@ CONFIG_FAULTS = [
     ("train train.steps=many", "train.steps is 'many', where a whole number is meant", "train.steps=VALUE"),
     ("train train.steps=0", "train.steps is 0; it has to be 1 or more", "set train.steps=VALUE"),
     ("train train.learning_rate=nan", "train.learning_rate is nan", "set train.learning_rate=VALUE"),
-    ("train eval.metric=AP5", "eval.metric is 'AP5', which is not a COCO metric", "did you mean AP75 or AP50"),
+    (
+        (
+            "train eval.metric=AP5",
+            "eval.metric is 'AP5', which is neither a COCO metric nor a validation loss",
+            "did you mean AP75 or AP50",
+        ),
+        "eval.metric is 'AP5', which is neither a COCO metric nor a validation loss",
+        "did you mean AP75 or AP50",
+    ),
     ("train dataset.classes=[a,a]", "dataset.classes is ['a', 'a']", "set dataset.classes=VALUE"),
     ("train dataset=voc", "dataset.path is not given", "dataset.path=DIR, the folder of your images"),
     ("train --foo", "the flags of this command line cannot be read: unrecognized arguments: --foo", "--hydra-help"),
