@@ -135,11 +135,7 @@ CONFIG_FAULTS = [
     ("train train.steps=0", "train.steps is 0; it has to be 1 or more", "set train.steps=VALUE"),
     ("train train.learning_rate=nan", "train.learning_rate is nan", "set train.learning_rate=VALUE"),
     (
-        (
-            "train eval.metric=AP5",
-            "eval.metric is 'AP5', which is neither a COCO metric nor a validation loss",
-            "did you mean AP75 or AP50",
-        ),
+        "train eval.metric=AP5",
         "eval.metric is 'AP5', which is neither a COCO metric nor a validation loss",
         "did you mean AP75 or AP50",
     ),
