@@ -271,7 +271,7 @@ def test_a_zoo_entry_trains_from_random_weights_and_from_a_local_archive(place: 
 
     assert started.status == 0, started.stderr
     assert "variables restored" in started.stdout
-    assert 'fine_tune_checkpoint_type: "detection"' in (started.run / "pipeline.config").read_text()
+    assert 'fine_tune_checkpoint_type: "full"' in (started.run / "pipeline.config").read_text()
 
 
 @pytest.mark.slow
