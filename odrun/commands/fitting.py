@@ -184,8 +184,8 @@ def _built(
     trainer.build(first[0])
     config = pipeline.train_config
     if config.fine_tune_checkpoint:
-        restored = restore(model, config.fine_tune_checkpoint, kind=config.fine_tune_checkpoint_type or None)
-        # The OD API's own program takes an unsaid type for "classification".
+        # The type that an entry's official configuration has is that of its own checkpoint, not of any.
+        restored = restore(model, config.fine_tune_checkpoint, kind=None)
         config.fine_tune_checkpoint_type = restored.kind
         terminal.fact(str(restored))
     if config.freeze_variables:
