@@ -25,3 +25,8 @@ def refusals_told(where: str, what: str) -> Iterator[None]:
             where=where,
             remedy="odrun train --cfg job shows the node; correct the value that the message names",
         ) from error
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, without the rest of what TensorFlow puts into its messages."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -10,6 +10,7 @@ import os
 import shutil
 from pathlib import Path
 
+from odrun.compat.refusals import first_line
 from odrun.compat.tensorflow import tf
 from odrun.errors import InputError, RunFailedError
 from odrun.runs.files import write_whole
@@ -69,11 +70,6 @@ class Checkpoints:
         model_only = tf.train.Checkpoint(model=self._trainer.model.network)
         prefix = self._best.folder / f"ckpt-{self.best_step}"
         model_only.restore(str(prefix)).expect_partial().assert_existing_objects_matched()
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, without the rest of what TensorFlow puts into its messages."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 class _Store:

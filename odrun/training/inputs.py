@@ -9,6 +9,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from odrun.compat.inputs import Features, Labels, training_batches
+from odrun.compat.refusals import first_line
 from odrun.compat.tensorflow import tf
 from odrun.errors import OdrunError, RunFailedError
 from odrun.records.index import RecordIndex
@@ -72,7 +73,7 @@ class TrainingInput:
             if self._fault is not None:
                 raise self._fault from error
             raise RunFailedError(
-                f"a batch cannot be made: {(str(error).splitlines() or ['unknown reason'])[0]}",
+                f"a batch cannot be made: {first_line(error)}",
                 where="pipeline.train_input_reader",
                 remedy="if sizes differ, train.batch_size=1 or pad_to_max_dimension in the image resizer",
             ) from error

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from odrun.compat.engine import DetectionModel
+from odrun.compat.refusals import first_line
 from odrun.compat.restoring import Pair, Pairing, StoredCheckpoint, restorable_parts
 from odrun.compat.tensorflow import tf
 from odrun.errors import InputError, nearest
@@ -68,7 +69,7 @@ def _damage_told(prefix: str) -> Iterator[None]:
         yield
     except (tf.errors.OpError, RuntimeError, IndexError) as error:
         raise InputError(
-            f"the checkpoint cannot be read: {_first_line(error)}",
+            f"the checkpoint cannot be read: {first_line(error)}",
             where=prefix,
             remedy="copy or unpack it again, all its files; model.checkpoint=none starts from random weights",
         ) from error
@@ -126,7 +127,3 @@ def _unfit(pairings: Mapping[str, Pairing], top_names: list[str], prefix: str) -
 def _line(pair: Pair) -> str:
     stored = "absent" if pair.stored is None else pair.stored
     return f"{pair.name}: in the checkpoint {stored}, in the model {pair.expected}"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
