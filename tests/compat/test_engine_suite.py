@@ -26,7 +26,6 @@ MUST_PASS = (
 )
 EXCLUDED = {
     "builders.model_builder_test": "the base class of the tests for TF1 and for TF2, which cannot run by itself",
-    "model_lib_tf2_test": "trains for minutes; python -m odrun.compat object_detection.model_lib_tf2_test",
 }
 SLIM = ("datasets.", "deployment.", "nets.", "preprocessing.")
 
@@ -63,6 +62,13 @@ EXPECTED_FAILURES: dict[str, dict[str, str]] = {
         "LvisMaskEvaluationTest.testGetOneMAPWithMatchingGroundtruthAndDetections": NO_LVIS,
     },
     "metrics.lvis_tools_test": {"LVISToolsTest.testLVISWrappers": NO_LVIS},
+    "model_lib_tf2_test": {
+        "CheckpointV2Test.test_restore_map_incompatible_error": NO_FILE,
+        "CheckpointV2Test.test_restore_v2": NO_FILE,
+        "MetricsExportTest.test_export_metrics_json_serializable": NO_FILE,
+        "ModelCheckpointTest.test_checkpoint_max_to_keep": NO_FILE,
+        "ModelLibTest.test_train_loop_then_eval_loop": NO_FILE,
+    },
     "models.keras_models.inception_resnet_v2_tf2_test": {
         "InceptionResnetV2Test.test_variable_count": ONEDNN,
     },
