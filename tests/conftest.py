@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -57,6 +60,24 @@ def write_shapes(folder: Path, *, count: int, seed: int) -> Path:
     return folder
 
 
+class ImpatientTerminal(io.StringIO):
+    """Sends this process SIGINT, once, when it shows the first training step, as a user does with Ctrl-C."""
+
+    has_sent = False
+
+    def write(self, text: str) -> int:
+        if "step 1/" in text and not self.has_sent:
+            self.has_sent = True
+            os.kill(os.getpid(), signal.SIGINT)
+        return super().write(text)
+
+
+@pytest.fixture(scope="session")
+def impatient_terminal() -> type[io.StringIO]:
+    """A terminal at which Ctrl-C is pressed in the first training step."""
+    return ImpatientTerminal
+
+
 @pytest.fixture(autouse=True)
 def absl_closes_no_captured_stream() -> None:
     """Hydra's logging set-up closes all handlers, and absl's, once TensorFlow is there, would close pytest's stream."""
@@ -104,7 +125,6 @@ def compose_tiny(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Call
             label_map=data.label_map,
             num_classes=len(data.classes),
             checkpoint=None,
-            checkpoint_type=None,
         )
         return Tiny(job, data, completed.config)
 

@@ -192,4 +192,5 @@ def _built(
         frozen = freeze(model, config.freeze_variables)
         trainer.train_only(frozen.trainable)
         terminal.fact(str(frozen))
+    trainer.begin_averages()
     return trainer, chain((first,), batches)

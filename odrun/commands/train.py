@@ -128,7 +128,6 @@ def _prepare(job: TrainJob, terminal: Terminal) -> tuple[CompletedPipeline, Prep
         label_map=data.label_map,
         num_classes=len(data.classes),
         checkpoint=checkpoint,
-        checkpoint_type=None,
     )
     start = "random weights" if checkpoint is None else f"weights of {checkpoint}"
     terminal.stage("model", f"{job.model.name}, {start}")

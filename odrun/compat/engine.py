@@ -21,6 +21,7 @@ from object_detection import exporter_lib_v2, model_lib
 from object_detection.builders import model_builder, optimizer_builder
 from object_detection.core import standard_fields
 from object_detection.utils import config_util
+from tf_keras.src.saving.legacy.saved_model.utils import in_tf_saved_model_scope, keras_option_scope
 
 IMAGE = standard_fields.InputDataFields.image
 TRUE_SHAPE = standard_fields.InputDataFields.true_image_shape
@@ -172,5 +173,9 @@ def build_optimizer(optimizer: Any, model: DetectionModel) -> list[tuple[tf.Vari
 
 
 def export_inference_graph(pipeline: Any, *, checkpoint_dir: Path, output_dir: Path) -> None:
-    """Write `checkpoint/`, `saved_model/` (input: one uint8 image [1, height, width, 3]) and `pipeline.config`."""
-    exporter_lib_v2.export_inference_graph("image_tensor", pipeline, str(checkpoint_dir), str(output_dir))
+    """Write `checkpoint/`, `saved_model/` (input: one uint8 image [1, height, width, 3]) and `pipeline.config`.
+
+    Each layer's own functions, which Keras would trace and store beside the whole model's, are left out.
+    """
+    with keras_option_scope(save_traces=False, in_tf_saved_model_scope=in_tf_saved_model_scope()):
+        exporter_lib_v2.export_inference_graph("image_tensor", pipeline, str(checkpoint_dir), str(output_dir))

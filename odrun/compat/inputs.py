@@ -63,7 +63,7 @@ def evaluation_batches(
     unaugmented.CopyFrom(pipeline)
     del unaugmented.train_config.data_augmentation_options[:]
     batches = -(-count // batch_size)
-    numbers = tf.data.Dataset.range(batches * batch_size).map(lambda number: number % count)
+    numbers = tf.data.Dataset.range(count).repeat().take(batches * batch_size)
     with refusals_told("pipeline", "prepare the validation images"):
         return _built(unaugmented, network, read, numbers, batch_size, seed=0)
 

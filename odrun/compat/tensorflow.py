@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from odrun import compat
+from odrun.compat.late import import_late
 
 _OPTIONAL = ("pandas", "scipy", "sklearn")
 
@@ -28,6 +29,7 @@ def _optional_packages_left_out() -> Iterator[None]:
 
 
 compat.load()
+import_late()
 with _optional_packages_left_out():
     import tensorflow as tf
     import tf_keras

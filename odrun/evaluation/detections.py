@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -46,11 +47,10 @@ class RecordDetector:
     """Runs one model over validation records, again and again as its weights change; traced once."""
 
     def __init__(self, pipeline: Any, model: DetectionModel, records: ValidationRecords, *, batch_size: int) -> None:
+        self._pipeline = pipeline
+        self._network = model.network
         self._records = records
         self._batch_size = min(batch_size, len(records)) if model.has_fixed_image_size else 1
-        self._batches = evaluation_batches(
-            pipeline, model.network, self._payload, count=len(records), batch_size=self._batch_size
-        )
         self._graph = tf.function(model.losses_and_detections, autograph=False)
 
     def evaluate(self) -> Evaluated:
@@ -77,6 +77,12 @@ class RecordDetector:
             for truth, found in islice(images, count):
                 samples.append(EvaluatedImage(truth, found, self._records.pixels(len(samples))))
         return samples
+
+    @cached_property
+    def _batches(self) -> tf.data.Dataset:
+        return evaluation_batches(
+            self._pipeline, self._network, self._payload, count=len(self._records), batch_size=self._batch_size
+        )
 
     def _run(self) -> Generator[tuple[dict[str, tf.Tensor], list[tuple[TrueImage, FoundBoxes]]], None, None]:
         first = 0

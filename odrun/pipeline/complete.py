@@ -32,13 +32,11 @@ def complete(
     label_map: Path,
     num_classes: int,
     checkpoint: str | None,
-    checkpoint_type: str | None,
 ) -> CompletedPipeline:
     """A copy of `config` with everything that follows from the data and the checkpoint; `config` is not changed.
 
     `train_records` and `validation_records` are globs, one per reader. `checkpoint` is the prefix of a TensorFlow 2
-    checkpoint, None for random weights; its `checkpoint_type` ("detection", "classification", ...) may be None to keep
-    the configuration's own. The evaluation reads once, in order, one image at a time.
+    checkpoint, None for random weights. The evaluation reads once, in order, one image at a time.
 
     Record, label map and checkpoint paths that the configuration brings are replaced; a note names each.
 
@@ -56,7 +54,7 @@ def complete(
     completed.CopyFrom(config)
     _set_classes(completed, num_classes)
     _set_readers(completed, train_records, validation_records, label_map)
-    _set_checkpoint(completed, checkpoint, checkpoint_type)
+    _set_checkpoint(completed, checkpoint)
     fitted = fit_schedule(completed)
     _set_averages(fitted.config)
     return CompletedPipeline(fitted.config, (*notes, *fitted.notes))
@@ -71,7 +69,6 @@ def refuse_incomplete(config: PipelineConfig) -> None:
         label_map=Path(),
         num_classes=1,
         checkpoint=None,
-        checkpoint_type=None,
     )
 
 
@@ -116,7 +113,7 @@ def _set_readers(config: Any, train_records: str, validation_records: str, label
     config.eval_config.batch_size = 1
 
 
-def _set_checkpoint(config: Any, checkpoint: str | None, checkpoint_type: str | None) -> None:
+def _set_checkpoint(config: Any, checkpoint: str | None) -> None:
     train = config.train_config
     train.ClearField("from_detection_checkpoint")
     if train.use_bfloat16:
@@ -129,8 +126,6 @@ def _set_checkpoint(config: Any, checkpoint: str | None, checkpoint_type: str | 
     train.fine_tune_checkpoint_version = (
         train.DESCRIPTOR.fields_by_name["fine_tune_checkpoint_version"].enum_type.values_by_name["V2"].number
     )
-    if checkpoint_type is not None:
-        train.fine_tune_checkpoint_type = checkpoint_type
 
 
 def _set_averages(config: Any) -> None:

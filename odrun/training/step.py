@@ -73,6 +73,11 @@ class Trainer:
         self._trained = self.model.trainable_variables
         self._is_built = True
 
+    def begin_averages(self) -> None:
+        """Let the moving averages begin with the weights as they are; to be said before the first step."""
+        for variable, average in self._averages:
+            average.assign(variable)
+
     def train_only(self, variables: Sequence[tf.Variable]) -> None:
         """Leave all variables but these alone; to be said before the first step."""
         self._trained = list(variables)

@@ -10,16 +10,15 @@ Each part runs real processes and prints what it took; medians of several runs w
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-ODRUN = str(Path(sys.executable).with_name("odrun"))
+from parts import ODRUN, run_parts
+
 REPEATS = 5
 
 
@@ -74,13 +73,5 @@ PARTS: dict[str, Callable[[Path], None]] = {
 }
 
 
-def main(names: list[str]) -> None:
-    """Run the named parts, each in a folder of its own."""
-    print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}")
-    for name in names or list(PARTS):
-        with tempfile.TemporaryDirectory() as folder:
-            PARTS[name](Path(folder))
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_parts(PARTS, sys.argv[1:])

@@ -14,10 +14,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from parts import ODRUN
+
 from odrun.compat.tensorflow import tf
 from odrun.runs.steps import steps_in
 
-ODRUN = str(Path(sys.executable).with_name("odrun"))
 EVERY = 25
 STEPS = 1500
 JOB = (

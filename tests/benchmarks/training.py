@@ -11,19 +11,18 @@ printed are medians and their ratios, ours to theirs.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-ODRUN = str(Path(sys.executable).with_name("odrun"))
+from parts import ODRUN, run_parts
+
 ENGINE = [sys.executable, "-m", "odrun.compat", "object_detection.model_main_tf2"]
 TURNS = 3
 STEPS = 200
@@ -144,13 +143,5 @@ def whole(folder: Path) -> None:
 PARTS: dict[str, Callable[[Path], None]] = {"digits": digits, "zoo": zoo, "whole": whole}
 
 
-def main(names: list[str]) -> None:
-    """Run the named parts, each in a folder of its own."""
-    print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}")
-    for name in names or list(PARTS):
-        with tempfile.TemporaryDirectory() as folder:
-            PARTS[name](Path(folder))
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_parts(PARTS, sys.argv[1:])

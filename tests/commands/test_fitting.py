@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import pickle
 import re
 import shutil
@@ -37,18 +36,6 @@ FOUR_STEPS = (
     "eval.every=null",
     "eval.pictures=1",
 )
-
-
-class ImpatientTerminal(io.StringIO):
-    """Sends this process SIGINT, once, when it shows the first training step, as a user does with Ctrl-C."""
-
-    has_sent = False
-
-    def write(self, text: str) -> int:
-        if "step 1/" in text and not self.has_sent:
-            self.has_sent = True
-            os.kill(os.getpid(), signal.SIGINT)
-        return super().write(text)
 
 
 @dataclass(frozen=True)
@@ -111,14 +98,17 @@ def resumed(finished: Fitted, compose_tiny: Callable[..., Any], tmp_path_factory
 
 @pytest.fixture(scope="module")
 def stopped(
-    finished: Fitted, compose_tiny: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+    finished: Fitted,
+    compose_tiny: Callable[..., Any],
+    impatient_terminal: type[io.StringIO],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Fitted]:
     """More steps, from the best checkpoint of `finished`, stopped in the first; SIGINT is Python's own meanwhile."""
     tiny = compose_tiny("train.steps=20")
     tiny.pipeline.train_config.fine_tune_checkpoint = str(finished.directory.best_checkpoint(4))
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        yield fitted(tiny, tmp_path_factory.mktemp("runs") / "stopped", ImpatientTerminal())
+        yield fitted(tiny, tmp_path_factory.mktemp("runs") / "stopped", impatient_terminal())
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -26,7 +26,7 @@ def node(
     return {"model": {architecture: {}}, "train_config": {"optimizer": optimizer}}
 
 
-def completed(given: dict[str, Any], *, checkpoint: str | None = None, kind: str | None = None) -> CompletedPipeline:
+def completed(given: dict[str, Any], *, checkpoint: str | None = None) -> CompletedPipeline:
     return complete(
         build(given, AugmentationSettings(steps={}, order=None)),
         train_records="/records/train-*",
@@ -34,7 +34,6 @@ def completed(given: dict[str, Any], *, checkpoint: str | None = None, kind: str
         label_map=Path("/records/label_map.pbtxt"),
         num_classes=7,
         checkpoint=checkpoint,
-        checkpoint_type=kind,
     )
 
 
@@ -97,19 +96,18 @@ def test_completing_does_not_change_what_it_was_given() -> None:
         label_map=Path("c"),
         num_classes=2,
         checkpoint="d",
-        checkpoint_type="detection",
     )
     assert given.SerializeToString(deterministic=True) == before
 
 
-def test_a_checkpoint_is_named_with_its_type_and_version() -> None:
-    config: Any = completed(node(), checkpoint="/zoo/ckpt-0", kind="detection").config
+def test_a_checkpoint_is_named_with_its_version() -> None:
+    config: Any = completed(node(), checkpoint="/zoo/ckpt-0").config
     train = config.train_config
-    assert (train.fine_tune_checkpoint, train.fine_tune_checkpoint_type) == ("/zoo/ckpt-0", "detection")
+    assert train.fine_tune_checkpoint == "/zoo/ckpt-0"
     assert train.fine_tune_checkpoint_version == 2
 
 
-def test_without_a_type_the_configurations_own_is_kept() -> None:
+def test_the_configurations_own_restore_type_is_kept() -> None:
     given = node()
     given["train_config"]["fine_tune_checkpoint_type"] = "classification"
     config: Any = completed(given, checkpoint="/zoo/ckpt-0").config

@@ -35,7 +35,6 @@ def pipeline_text(overrides: tuple[str, ...]) -> str:
             label_map=Path("RECORDS/label_map.pbtxt"),
             num_classes=10,
             checkpoint=None,
-            checkpoint_type=None,
         ).config
     )
 

@@ -170,7 +170,6 @@ def test_the_notes_are_among_those_of_the_completed_pipeline() -> None:
         label_map=Path(),
         num_classes=1,
         checkpoint=None,
-        checkpoint_type=None,
     )
     assert done.notes == (
         "pipeline.train_config.summarize_gradients is not used: the norm of the gradients is always logged",

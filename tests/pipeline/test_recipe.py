@@ -25,7 +25,6 @@ def notes(*overrides: str) -> tuple[str, ...]:
         label_map=Path(),
         num_classes=1,
         checkpoint=None,
-        checkpoint_type=None,
     )
     return recipe_notes(done.config, job.train, job.model.official)
 

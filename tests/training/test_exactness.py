@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import signal
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -168,22 +166,10 @@ def test_losses_and_gradients_are_those_of_the_engines_own_step(
                 assert difference <= 1e-4 * norm + 1e-6 * scale, variable.name
 
 
-class ImpatientTerminal(io.StringIO):
-    """Stops the training in its first step, as Ctrl-C does."""
-
-    has_sent = False
-
-    def write(self, text: str) -> int:
-        if "step 1/" in text and not self.has_sent:
-            self.has_sent = True
-            os.kill(os.getpid(), signal.SIGINT)
-        return super().write(text)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["ssd", "efficient_det", "faster_rcnn", "center_net"])
 def test_every_architecture_trains_evaluates_saves_resumes_and_is_exported(
-    architecture: str, compose_tiny: Callable[..., Any], tmp_path: Path
+    architecture: str, compose_tiny: Callable[..., Any], impatient_terminal: type[io.StringIO], tmp_path: Path
 ) -> None:
     directory = RunDirectory(tmp_path / "run")
 
@@ -202,7 +188,7 @@ def test_every_architecture_trains_evaluates_saves_resumes_and_is_exported(
             )
 
     with pytest.raises(InterruptedRunError):
-        run(ImpatientTerminal(), 0)
+        run(impatient_terminal(), 0)
     run(io.StringIO(), 1)
 
     names = {file.relative_to(directory.path).as_posix() for file in directory.path.rglob("*") if file.is_file()}

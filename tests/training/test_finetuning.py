@@ -77,7 +77,6 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Any:
         label_map=data.label_map,
         num_classes=len(data.classes),
         checkpoint=None,
-        checkpoint_type=None,
     )
     return SimpleNamespace(job=job, data=data, pipeline=completed.config)
 

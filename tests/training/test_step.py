@@ -95,6 +95,10 @@ def test_averaged_weights_are_there_within_the_context_and_exactly_gone_after_it
         trainer = Trainer(model, tiny.pipeline)
         features, labels = next(batches_of(tiny, model))
         trainer.build(features)
+        trainer.begin_averages()
+        begun = weights(trainer)
+        with trainer.averaged_weights():
+            assert all(np.array_equal(old, new) for old, new in zip(begun, weights(trainer), strict=True))
         for _ in range(3):
             trainer.train(features, labels)
 
