@@ -15,6 +15,7 @@ from odrun.compat.inputs import Features, Labels
 from odrun.errors import InterruptedRunError, RunFailedError
 from odrun.report.terminal import Terminal
 from odrun.runs.clock import peak_memory_mb, seconds_since_process_start
+from odrun.runs.collection import resume_collection
 from odrun.runs.signals import StopRequests
 from odrun.runs.summary import Throughput
 from odrun.settings import TrainSettings
@@ -101,6 +102,7 @@ class Stepping:
     def _note(self, report: StepReport, *, is_first: bool) -> None:
         if is_first:
             self.course.add_seconds("first_step_s", seconds_since_process_start())
+            resume_collection()
         self.course.steps = report.step
         if report.metrics:
             peaks = {"system/peak_memory_mb": peak_memory_mb(), "system/gpu_peak_memory_mb": gpu_peak_memory_mb()}

@@ -20,6 +20,7 @@ from odrun.pipeline.text import to_text
 from odrun.records.manifest import PreparedData
 from odrun.report.closing import closing_of_run
 from odrun.report.terminal import Terminal
+from odrun.runs.collection import collection_paused
 from odrun.runs.directory import RunDirectory
 from odrun.runs.files import shown_path, write_whole
 from odrun.runs.log import quiet_terminal
@@ -74,7 +75,7 @@ def _train(
     resumption: Resumption | None,
     terminal: Terminal,
 ) -> None:
-    with Course(directory) as course:
+    with Course(directory) as course, collection_paused():
         terminal.stage("run", shown_path(directory.path))
         with course.timed("prepare_s"):
             pipeline, data = _prepare(job, terminal)

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import gc
+
+from odrun.runs.collection import collection_paused, resume_collection
+
+
+def test_collection_pauses_until_it_is_resumed_or_the_context_is_left() -> None:
+    assert gc.isenabled()
+    with collection_paused():
+        assert not gc.isenabled()
+        resume_collection()
+        assert gc.isenabled()
+    with collection_paused():
+        pass
+    assert gc.isenabled()
+
+
+def test_a_collector_that_was_off_stays_off() -> None:
+    gc.disable()
+    try:
+        with collection_paused():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
