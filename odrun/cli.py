@@ -11,6 +11,7 @@ from odrun.errors import InputError, RunFailedError, nearest
 
 COMMANDS = {
     "train": "the main job: data to records, training with evaluation, metrics, export, pictures (-m sweeps)",
+    "prepare": "annotations to checked and split TFRecords, label map, pictures of the data; train does it by itself",
     "predict": "detections of a trained run on images, as pictures and as COCO JSON",
 }
 _HELP = """\
@@ -23,7 +24,7 @@ commands:
 
   odrun COMMAND --help     what can be set
   odrun train              train on the embedded digits: nothing to download, minutes on two CPU cores
-  odrun train dataset=voc dataset.path=DIR
+  odrun train dataset=folder dataset.path=DIR      your own images: VOC, COCO, YOLO, LabelMe, CSV, TFRecords
   odrun train --cfg job    the composed configuration, nothing run
 
 exit status: 0 done, 1 the run failed, 2 the input is wrong, 130 or 143 stopped by a signal after saving

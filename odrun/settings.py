@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from odrun.annotations.classes import class_map
+from odrun.annotations.problems import Policies
+from odrun.annotations.split import group_pattern, parse_fold
 from odrun.errors import InputError, nearest
 
 CHECKPOINT_NONE = "none"
@@ -60,27 +63,49 @@ class PathSettings:
 
 
 @dataclass
-class DatasetSettings:
-    """Labelled images: `format` names the reader, `path` the folder (`null` for the embedded digits).
+class SplitSettings:
+    """What is held back for validation where the data bring no split: a share of the images, by a seed.
 
-    `classes` selects the classes (`null`: all that the data has, in sorted order); `validation_share` is the part of
-    the images held back, by `split_seed`, where the data brings no split of its own.
+    `group_by` is a regular expression that is searched in an image's name; images for which it finds the same stay
+    together. `fold` as `0/5` holds back the first of five parts, also of data that bring a split.
+    """
+
+    validation_share: float
+    seed: int
+    group_by: str | None
+    fold: str | None
+
+    def __post_init__(self) -> None:
+        key = "dataset.split"
+        _check(0 < self.validation_share < 1, f"{key}.validation_share", self.validation_share, "between 0 and 1")
+        _check(self.seed >= 0, f"{key}.seed", self.seed, "0 or more")
+        if self.fold is not None:
+            parse_fold(self.fold)
+        if self.group_by is not None:
+            group_pattern(self.group_by)
+
+
+@dataclass
+class DatasetSettings:
+    """Labelled images: `format` names the reader, `path` a folder, an archive or its address (`null`: the digits).
+
+    `classes` selects the classes: `null` all that the data has, in sorted order; a list these; a mapping new names of
+    one or several old ones. `label_map` is a file that fixes classes and ids instead. `problems` gives a kind of fault
+    another policy than its default (`odrun.annotations.problems`).
     """
 
     name: str
     format: str
     path: str | None
-    classes: list[str] | None
-    validation_share: float
-    split_seed: int
+    classes: Any
+    label_map: str | None
+    split: SplitSettings
+    problems: dict[str, str]
 
     def __post_init__(self) -> None:
         _check(self.name != "", "dataset.name", self.name, "a name, as it becomes part of directory names")
-        _check(0.0 < self.validation_share < 1.0, "dataset.validation_share", self.validation_share, "between 0 and 1")
-        _check(self.split_seed >= 0, "dataset.split_seed", self.split_seed, "0 or more")
-        if self.classes is not None:
-            _check(len(self.classes) > 0, "dataset.classes", self.classes, "null or a list with at least one name")
-            _check(len(set(self.classes)) == len(self.classes), "dataset.classes", self.classes, "free of repetitions")
+        class_map(self.classes)
+        Policies(self.problems)
 
 
 @dataclass
@@ -287,7 +312,21 @@ class PredictJob:
         _check(0.0 <= self.min_score <= 1.0, "min_score", self.min_score, "between 0 and 1")
 
 
-Job: TypeAlias = TrainJob | PredictJob
+@dataclass
+class PrepareJob:
+    """All that `odrun prepare` is told; `verify` reads every record again. The model gives the anchors of a picture."""
+
+    dataset: DatasetSettings
+    model: ModelSettings
+    train: TrainSettings
+    augmentation: AugmentationSettings
+    paths: PathSettings
+    pipeline: dict[str, Any]
+    verify: bool
+    verbose: bool
+
+
+Job: TypeAlias = TrainJob | PredictJob | PrepareJob
 
 
 def _check(holds: bool, key: str, value: object, limit: str) -> None:

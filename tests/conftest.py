@@ -107,7 +107,7 @@ class Tiny:
 @pytest.fixture(scope="session")
 def compose_tiny(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Tiny]:
     """Composes a job on `shapes` with further overrides, up to its complete pipeline."""
-    from odrun.commands.prepare import prepare
+    from odrun.commands.preparing import prepare
     from odrun.config.jobs import composed
     from odrun.pipeline.build import build
     from odrun.pipeline.complete import complete
@@ -117,7 +117,7 @@ def compose_tiny(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Call
     def compose(*overrides: str) -> Tiny:
         job = composed("train", (*TINY, f"dataset.path={shapes}", f"paths.cache={cache}", *overrides))
         assert isinstance(job, TrainJob)
-        data = prepare(job.dataset, job.paths.cache_dir, report=lambda _: None, progress=lambda done, total: None)
+        data = prepare(job.dataset, job.paths.cache_dir, report=lambda _: None, progress=lambda *_: None)
         completed = complete(
             build(job.pipeline, job.augmentation),
             train_records=data.train_records,

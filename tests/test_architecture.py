@@ -14,7 +14,7 @@ import odrun
 PACKAGE = Path(odrun.__file__).parent
 LEVELS = (
     {"errors"},
-    {"settings", "annotations", "runs", "tracking"},
+    {"settings", "annotations", "runs", "tracking", "transfer"},
     {"compat"},
     {"records", "zoo", "pipeline"},
     {"training", "evaluation", "export", "inference"},
@@ -30,7 +30,18 @@ HOMES = {
     "hydra": {"cli", "config", "sweeps"},
     "omegaconf": {"cli", "config", "sweeps"},
 }
-WITHOUT_TENSORFLOW = {"errors", "settings", "annotations", "records", "pipeline", "zoo", "runs", "tracking", "report"}
+WITHOUT_TENSORFLOW = {
+    "errors",
+    "settings",
+    "annotations",
+    "transfer",
+    "records",
+    "pipeline",
+    "zoo",
+    "runs",
+    "tracking",
+    "report",
+}
 MODULE_LINES_MAX = 350
 FUNCTION_LINES_MAX = 60
 

@@ -1,186 +1,299 @@
-"""Images as read → images proven: every file decoded, every box measured against its image and the classes."""
+"""An image as read → an image proven: its file decoded, every box measured against it and against the classes.
+
+What is wrong is noted, and answered as the policies say: left out (also where the data will be refused for it), mended,
+or taken as it is.
+"""
 
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from PIL import Image
-
-from odrun.annotations.files import FileContent
+from odrun.annotations.classes import ClassMap
+from odrun.annotations.digests import FileContent
 from odrun.annotations.images import SUFFIXES_OF_FORMAT, ImageFacts, UndecodableImageError, inspect_image
-from odrun.annotations.model import AnnotatedImage, Box, BoxAsRead, ImageAsRead
-from odrun.annotations.problems import ProblemLog
-from odrun.annotations.threads import map_in_order
-from odrun.errors import nearest
+from odrun.annotations.model import AnnotatedImage, Box, BoxAsRead, ImageAsRead, Keypoint, Polygons, RunLengths
+from odrun.annotations.orientation import upright_box, upright_point
+from odrun.annotations.problems import Policies, Policy, Problem, ProblemLog
+from odrun.annotations.run_lengths import upright_run_lengths
 
 CLIPPED_PX = 2.0
 CLIPPED_SHARE = 0.01
+TINY_PX = 2.0
 # Below this, both edges may become the same 32-bit fraction of a large image.
 SMALLEST_SIDE_PX = 0.01
-_LONGEST_HINT = 100
+_LEFT_OUT = (Policy.ERROR, Policy.DROP)
+_Found = tuple[str, str]
+"""A fault and what exactly it is."""
 
 
-def check_images(
-    images: Sequence[ImageAsRead],
-    contents: Mapping[str, FileContent],
-    classes: Sequence[str] | None,
-    problems: ProblemLog,
-    *,
-    workers: int,
-    progress: Callable[[int, int], None],
-) -> list[AnnotatedImage]:
-    """Decode each image once and keep what is sound, sorted by name; all that is wrong goes to `problems`.
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """How many images and boxes a fault has led to being left out."""
 
-    `contents` has the digest of each image by its name; `classes` are the valid class names, None where all are.
-    `progress` is told how many of how many images are done.
+    fault: str
+    images: int
+    boxes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What became of an image as read: the proven one, None where it is left out, and what was wrong on the way.
+
+    `losses` explain every difference between what was read and what is kept.
     """
-    unproven = [image for image in _once_each(images, problems) if image.name in contents]
-    checked = []
-    for done, (image, facts) in enumerate(_inspections(unproven, workers), start=1):
-        progress(done, len(unproven))
-        if isinstance(facts, str):
-            problems.add("undecodable_image", image.image_path, facts)
-            continue
-        _note_format(image, facts, problems)
-        boxes = _checked_boxes(image, facts, classes, problems)
-        checked.append(_annotated(image, facts, contents[image.name], boxes))
-    return sorted(checked, key=lambda image: image.name)
+
+    image: AnnotatedImage | None
+    problems: tuple[Problem, ...]
+    losses: tuple[Loss, ...]
 
 
-def check_classes(
-    images: Sequence[AnnotatedImage], classes: Sequence[str] | None, source: Path, problems: ProblemLog
-) -> tuple[str, ...]:
-    """The classes in the order of their label ids: `classes` as given, else all that have a box, sorted.
-
-    A given class that has no box is noted with `source`, the data set's folder.
-    """
-    present: frozenset[str] = frozenset().union(*(image.class_names for image in images))
-    if classes is None:
-        return tuple(sorted(present))
-    for name in classes:
-        if name not in present:
-            problems.add("class_without_boxes", source, f"has no box of the class {name!r}")
-    return tuple(classes)
-
-
-def _once_each(images: Sequence[ImageAsRead], problems: ProblemLog) -> list[ImageAsRead]:
-    first: dict[str, ImageAsRead] = {}
-    for image in images:
-        if image.name in first:
-            other = first[image.name].annotation_path
-            problems.add("duplicate_image", image.annotation_path, f"speaks of {image.image_path}, as {other} does")
-        else:
-            first[image.name] = image
-    return list(first.values())
-
-
-def _inspections(images: Sequence[ImageAsRead], workers: int) -> Iterator[tuple[ImageAsRead, ImageFacts | str]]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield from zip(images, map_in_order(_inspect, images, workers=workers), strict=True)
-
-
-def _inspect(image: ImageAsRead) -> ImageFacts | str:
+def check_image(image: ImageAsRead, content: FileContent, classes: ClassMap, policies: Policies) -> Checked:
+    """Decode the image, whose file held `content` when it was listed, and keep the boxes that are sound."""
+    log = ProblemLog(policies)
     try:
-        return inspect_image(image.image_path)
-    except UndecodableImageError as error:
-        return str(error)
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
+        proven, losses = _proven(image, content, classes, log)
+    except _ImageLeftOutError as error:
+        return Checked(None, tuple(log.problems), (Loss(error.fault, 1, len(image.boxes)),))
+    return Checked(proven, tuple(log.problems), losses)
 
 
-def _note_format(image: ImageAsRead, facts: ImageFacts, problems: ProblemLog) -> None:
-    if image.image_path.suffix.lower() not in SUFFIXES_OF_FORMAT[facts.file_format]:
-        problems.add("wrong_extension", image.image_path, f"is {facts.file_format.upper()}")
-    if not facts.plain:
-        problems.add("re_encoded_image", image.image_path, f"is {facts.file_format.upper()} of mode {facts.mode}")
+class _ImageLeftOutError(Exception):
+    def __init__(self, fault: str) -> None:
+        super().__init__(fault)
+        self.fault = fault
 
 
-def _checked_boxes(
-    image: ImageAsRead, facts: ImageFacts, classes: Sequence[str] | None, problems: ProblemLog
-) -> tuple[Box, ...]:
-    """The sound boxes; none where the image has not the stated size, since then no box can be judged."""
-    stated = (image.width_px or facts.width_px, image.height_px or facts.height_px)
-    if stated != (facts.width_px, facts.height_px):
-        message = f"states {stated[0]}x{stated[1]} pixels, {image.name} has {facts.width_px}x{facts.height_px}"
-        problems.add("size_mismatch", image.annotation_path, message)
-        return ()
+def _proven(
+    image: ImageAsRead, content: FileContent, classes: ClassMap, log: ProblemLog
+) -> tuple[AnnotatedImage, tuple[Loss, ...]]:
+    facts = _decoded(image, content, log)
+    for fault, message in _oddities(image, facts):
+        _note(log, fault, image.image_path, message)
+    _refuse_other_size(image, facts, log)
     if not image.boxes:
-        problems.add("image_without_boxes", image.image_path, "has no boxes")
+        _note(log, "image_without_boxes", image.image_path, "has no boxes")
     boxes = []
-    for box in image.boxes:
-        fault = _class_fault(box, classes) or _shape_fault(box)
-        if fault is None:
-            clipped, fault = _inside(box, facts.width_px, facts.height_px)
-            boxes += clipped
-        if fault is not None:
-            problems.add(fault[0], image.annotation_path, fault[1], line=box.line)
-    return tuple(boxes)
-
-
-def _class_fault(box: BoxAsRead, classes: Sequence[str] | None) -> tuple[str, str] | None:
-    if not box.class_name:
-        return "empty_class", "a box without a class name"
-    if classes is not None and box.class_name not in classes:
-        return "unknown_class", f"the class {box.class_name!r} is not in dataset.classes ({_close(box, classes)})"
-    return None
-
-
-def _close(box: BoxAsRead, classes: Sequence[str]) -> str:
-    same = [name for name in classes if name.casefold() == box.class_name.casefold()]
-    hint = f"did you mean {same[0]}" if same else nearest(box.class_name, classes)
-    return hint if len(hint) <= _LONGEST_HINT else f"none of its {len(classes)} names is close"
-
-
-def _shape_fault(box: BoxAsRead) -> tuple[str, str] | None:
-    corners = {"xmin": box.xmin_px, "ymin": box.ymin_px, "xmax": box.xmax_px, "ymax": box.ymax_px}
-    for name, value in corners.items():
-        if not math.isfinite(value):
-            return "bad_number", f"the {name} of a box is no finite number"
-    if box.xmin_px > box.xmax_px:
-        return "inverted_box", f"a box has xmin {box.xmin_px:g} above xmax {box.xmax_px:g}"
-    if box.ymin_px > box.ymax_px:
-        return "inverted_box", f"a box has ymin {box.ymin_px:g} above ymax {box.ymax_px:g}"
-    if min(box.xmax_px - box.xmin_px, box.ymax_px - box.ymin_px) < SMALLEST_SIDE_PX:
-        return "empty_box", f"a box is {box.xmax_px - box.xmin_px:g}x{box.ymax_px - box.ymin_px:g} pixels large"
-    return None
-
-
-def _inside(box: BoxAsRead, width_px: int, height_px: int) -> tuple[list[Box], tuple[str, str] | None]:
-    """The box cut at the image's border if it leaves it by little, and the fault where it leaves it at all."""
-    beyond_x = max(-box.xmin_px, box.xmax_px - width_px, 0.0)
-    beyond_y = max(-box.ymin_px, box.ymax_px - height_px, 0.0)
-    corners = f"({box.xmin_px:g}, {box.ymin_px:g}, {box.xmax_px:g}, {box.ymax_px:g})"
-    where = f"the box {corners} leaves the image of {width_px}x{height_px} pixels"
-    if beyond_x > _tolerance(width_px) or beyond_y > _tolerance(height_px):
-        return [], ("outside_box", where)
-    xmin_px, ymin_px = max(box.xmin_px, 0.0), max(box.ymin_px, 0.0)
-    xmax_px, ymax_px = min(box.xmax_px, float(width_px)), min(box.ymax_px, float(height_px))
-    if min(xmax_px - xmin_px, ymax_px - ymin_px) < SMALLEST_SIDE_PX:
-        return [], ("outside_box", where)
-    kept = Box(box.class_name, xmin_px, ymin_px, xmax_px, ymax_px, box.difficult, box.truncated, box.is_crowd)
-    return [kept], ("clipped_box", where) if beyond_x or beyond_y else None
-
-
-def _tolerance(side_px: int) -> float:
-    return max(CLIPPED_PX, CLIPPED_SHARE * side_px)
-
-
-def _annotated(image: ImageAsRead, facts: ImageFacts, content: FileContent, boxes: tuple[Box, ...]) -> AnnotatedImage:
-    return AnnotatedImage(
+    losses = []
+    for box, lost_by in _checked_boxes(_upright(image, facts), facts, classes, log):
+        if box is not None:
+            boxes.append(box)
+        elif lost_by is not None:
+            losses.append(Loss(lost_by, 0, 1))
+    proven = AnnotatedImage(
         name=image.name,
         image_path=image.image_path,
         annotation_path=image.annotation_path,
         width_px=facts.width_px,
         height_px=facts.height_px,
-        stored_format=facts.file_format if facts.plain else "png",
+        stored_format=facts.stored_format,
         re_encoded=not facts.plain,
         sha256=content.sha256,
         size_bytes=content.size_bytes,
         look=facts.look,
-        boxes=boxes,
+        boxes=tuple(boxes),
         split=image.split,
     )
+    return proven, tuple(losses)
+
+
+def _note(log: ProblemLog, fault: str, file: Path, message: str) -> None:
+    if log.add(fault, file, message) in _LEFT_OUT:
+        raise _ImageLeftOutError(fault)
+
+
+def _decoded(image: ImageAsRead, content: FileContent, log: ProblemLog) -> ImageFacts:
+    try:
+        encoded = image.image_path.read_bytes()
+        # Whoever stores the image compares its digest; here its size is enough.
+        if len(encoded) != content.size_bytes:
+            _note(log, "changed_image", image.image_path, "has changed since it was listed")
+        return inspect_image(encoded)
+    except OSError as error:
+        fault, message = "undecodable_image", f"cannot be read: {error.strerror}"
+    except UndecodableImageError as error:
+        fault, message = "undecodable_image", str(error)
+    log.add(fault, image.image_path, message)
+    raise _ImageLeftOutError(fault)
+
+
+def _oddities(image: ImageAsRead, facts: ImageFacts) -> Iterator[_Found]:
+    """What the file is, beside what it shows."""
+    kind = facts.file_format.upper()
+    if image.image_path.suffix.lower() not in SUFFIXES_OF_FORMAT[facts.file_format]:
+        yield "wrong_extension", f"is {kind}"
+    if facts.orientation != 1:
+        yield "turned_image", f"has the EXIF orientation {facts.orientation}"
+    elif not facts.plain:
+        yield "re_encoded_image", f"is {kind} of mode {facts.mode}"
+
+
+def _upright(image: ImageAsRead, facts: ImageFacts) -> ImageAsRead:
+    """The image with its boxes in the upright frame.
+
+    Where the file is turned, boxes are in the frame of the size that the annotation states; where that does not tell,
+    in the upright one, in which viewers and labelling tools show the image.
+    """
+    turned = (facts.height_px, facts.width_px) if facts.orientation > 4 else (facts.width_px, facts.height_px)
+    stated = (image.width_px, image.height_px)
+    if facts.orientation < 5 or stated != turned or turned == (facts.width_px, facts.height_px):
+        return image
+
+    def moved(box: BoxAsRead) -> BoxAsRead:
+        corners = (box.xmin_px, box.ymin_px, box.xmax_px, box.ymax_px)
+        xmin_px, ymin_px, xmax_px, ymax_px = upright_box(corners, facts.orientation, *turned)
+        mask = box.mask
+        if isinstance(mask, RunLengths):
+            mask = upright_run_lengths(mask, facts.orientation)
+        elif mask is not None:
+            mask = Polygons(
+                tuple(
+                    tuple(
+                        number
+                        for x_px, y_px in zip(ring[::2], ring[1::2], strict=True)
+                        for number in upright_point(x_px, y_px, facts.orientation, *turned)
+                    )
+                    for ring in mask.rings_px
+                )
+            )
+        keypoints = tuple(
+            Keypoint(point.name, *upright_point(point.x_px, point.y_px, facts.orientation, *turned), point.visibility)
+            for point in box.keypoints
+        )
+        return replace(
+            box,
+            xmin_px=xmin_px,
+            ymin_px=ymin_px,
+            xmax_px=xmax_px,
+            ymax_px=ymax_px,
+            mask=mask,
+            keypoints=keypoints,
+        )
+
+    return replace(
+        image, width_px=facts.width_px, height_px=facts.height_px, boxes=tuple(moved(box) for box in image.boxes)
+    )
+
+
+def _refuse_other_size(image: ImageAsRead, facts: ImageFacts, log: ProblemLog) -> None:
+    """Of an image of another size than stated (in either frame) no box can be judged."""
+    stated = (image.width_px or facts.width_px, image.height_px or facts.height_px)
+    frames = {(facts.width_px, facts.height_px)}
+    if facts.orientation > 4:
+        frames.add((facts.height_px, facts.width_px))
+    if stated not in frames:
+        message = f"states {stated[0]}x{stated[1]} pixels, {image.name} has {facts.width_px}x{facts.height_px}"
+        _note(log, "size_mismatch", image.annotation_path, message)
+
+
+def _checked_boxes(
+    image: ImageAsRead, facts: ImageFacts, classes: ClassMap, log: ProblemLog
+) -> Iterator[tuple[Box, None] | tuple[None, str]]:
+    """Each box, or the fault that it is left out for."""
+    seen = set()
+    for read in image.boxes:
+        box, faults = _sound(read, facts, classes, log.policies)
+        if box is not None:
+            key = (box.class_name, box.xmin_px, box.ymin_px, box.xmax_px, box.ymax_px)
+            if key in seen:
+                faults = (*faults, ("duplicate_box", f"a box of {box.class_name!r} stands twice"))
+            seen.add(key)
+        policies = {fault: log.add(fault, image.annotation_path, message, line=read.line) for fault, message in faults}
+        lost_by = next((fault for fault, policy in policies.items() if policy in _LEFT_OUT), None)
+        if box is not None and lost_by is None:
+            yield box, None
+        else:
+            # What cannot be a box has a fault, whatever its policy.
+            yield None, lost_by or faults[-1][0]
+
+
+def _sound(
+    read: BoxAsRead, facts: ImageFacts, classes: ClassMap, policies: Policies
+) -> tuple[Box | None, tuple[_Found, ...]]:
+    """The box as it can be used, mended where that is the policy, and its faults."""
+    class_name, class_faults = _resolved(read.class_name, classes)
+    shaped, shape_faults = _shaped(read, policies)
+    faults = (*class_faults, *shape_faults)
+    if class_name is None or shaped is None:
+        return None, faults
+    corners, border_faults = _inside(shaped, facts.width_px, facts.height_px, policies)
+    faults = (*faults, *border_faults)
+    if corners is None:
+        return None, faults
+    xmin_px, ymin_px, xmax_px, ymax_px = corners
+    sides = (xmax_px - xmin_px, ymax_px - ymin_px)
+    if min(sides) < TINY_PX:
+        faults = (*faults, ("tiny_box", f"a box is {sides[0]:g}x{sides[1]:g} pixels large"))
+    mask = read.mask
+    if isinstance(mask, RunLengths) and (mask.width_px, mask.height_px) != (facts.width_px, facts.height_px):
+        faults = (*faults, ("bad_mask", f"a mask is {mask.width_px}x{mask.height_px} pixels large"))
+        mask = None
+    box = Box(
+        class_name,
+        *corners,
+        difficult=read.difficult,
+        truncated=read.truncated,
+        is_crowd=read.is_crowd,
+        mask=mask,
+        keypoints=read.keypoints,
+    )
+    return box, faults
+
+
+def _resolved(class_name: str, classes: ClassMap) -> tuple[str | None, Iterable[_Found]]:
+    """The name that a class goes by, None where it has none, and its fault."""
+    if not class_name.strip():
+        return None, [("empty_class", "a box without a class name")]
+    resolved = classes.resolve(class_name)
+    if resolved.name is None:
+        return None, [("unknown_class", f"the class {class_name!r} is not among the classes ({resolved.hint})")]
+    if not resolved.is_exact:
+        return resolved.name, [("class_spelling", f"the class {class_name!r} is taken for {resolved.name!r}")]
+    return resolved.name, []
+
+
+_Corners = tuple[float, float, float, float]
+
+
+def _shaped(read: BoxAsRead, policies: Policies) -> tuple[_Corners | None, list[_Found]]:
+    """Corners with an area, turned round where that is asked for; None where there are none."""
+    corners = {"xmin": read.xmin_px, "ymin": read.ymin_px, "xmax": read.xmax_px, "ymax": read.ymax_px}
+    for name, value in corners.items():
+        if not math.isfinite(value):
+            return None, [("bad_number", f"the {name} of a box is no finite number")]
+    faults = []
+    for low, high in (("xmin", "xmax"), ("ymin", "ymax")):
+        if corners[low] > corners[high]:
+            faults.append(("inverted_box", f"a box has {low} {corners[low]:g} above {high} {corners[high]:g}"))
+            corners[low], corners[high] = corners[high], corners[low]
+    if faults and policies["inverted_box"] is not Policy.FIX:
+        return None, faults[:1]
+    width_px, height_px = corners["xmax"] - corners["xmin"], corners["ymax"] - corners["ymin"]
+    if min(width_px, height_px) < SMALLEST_SIDE_PX:
+        return None, [*faults, ("empty_box", f"a box is {width_px:g}x{height_px:g} pixels large")]
+    return (corners["xmin"], corners["ymin"], corners["xmax"], corners["ymax"]), faults
+
+
+def _inside(
+    corners: _Corners, width_px: int, height_px: int, policies: Policies
+) -> tuple[_Corners | None, list[_Found]]:
+    """The corners cut at the image's border, and the fault where they leave it; None where that is too far."""
+    xmin_px, ymin_px, xmax_px, ymax_px = corners
+    beyond_x = max(-xmin_px, xmax_px - width_px, 0.0)
+    beyond_y = max(-ymin_px, ymax_px - height_px, 0.0)
+    if not beyond_x and not beyond_y:
+        return corners, []
+    shown = ", ".join(f"{corner:g}" for corner in corners)
+    where = f"the box ({shown}) leaves the image of {width_px}x{height_px} pixels"
+    cut = (max(xmin_px, 0.0), max(ymin_px, 0.0), min(xmax_px, float(width_px)), min(ymax_px, float(height_px)))
+    if min(cut[2] - cut[0], cut[3] - cut[1]) < SMALLEST_SIDE_PX:
+        return None, [("outside_box", where)]
+    if beyond_x > _tolerance(width_px) or beyond_y > _tolerance(height_px):
+        return (cut if policies["outside_box"] is Policy.FIX else None), [("outside_box", where)]
+    return cut, [("clipped_box", where)]
+
+
+def _tolerance(side_px: int) -> float:
+    return max(CLIPPED_PX, CLIPPED_SHARE * side_px)

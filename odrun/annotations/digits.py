@@ -20,7 +20,6 @@ from PIL import Image
 from odrun.annotations.model import TRAIN, VALIDATION, Box
 from odrun.errors import InputError
 
-VERSION = 1
 SCENE_PX = 160
 SCENES = {TRAIN: 600, VALIDATION: 120}
 FOLDERS = {TRAIN: "train", VALIDATION: "val"}

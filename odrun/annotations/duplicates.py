@@ -1,11 +1,12 @@
-"""Images that look alike, found by their difference hashes: across the split they flatter the metrics."""
+"""Images of the same bytes, and images that look alike by their difference hashes: across the split they flatter."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from odrun.annotations.model import AnnotatedImage
-from odrun.annotations.problems import ProblemLog
+from odrun.annotations.gathering import KeptImage
+from odrun.annotations.problems import Policy, ProblemLog
 
 NEAR_BITS = 3
 _BANDS = NEAR_BITS + 1
@@ -13,38 +14,50 @@ _BAND_BITS = 64 // _BANDS
 _FLAT_HASHES = (0, (1 << 64) - 1)
 
 
-def note_near_duplicates(
-    train: Sequence[AnnotatedImage], validation: Sequence[AnnotatedImage], problems: ProblemLog
-) -> None:
-    """Note each image whose hash differs from an earlier one's in at most `NEAR_BITS` of 64 bits, once.
+def note_duplicates(
+    train: Sequence[KeptImage], validation: Sequence[KeptImage], source: Path, problems: ProblemLog
+) -> dict[str, str]:
+    """Note each image below `source` that is like an earlier one, once; name → fault of those to be left out.
 
-    Two such hashes agree in at least one of `NEAR_BITS + 1` bands, so only those are compared. A hash of equal bits
-    (a blank image, an even gradient) says nothing and is left out; files of the same bytes are always found.
+    Alike are files of the same bytes, and images whose hashes differ in at most `NEAR_BITS` of 64 bits. Two such hashes
+    agree in at least one of `NEAR_BITS + 1` bands, so only those are compared. A hash of equal bits (a blank image, an
+    even gradient) says nothing and is left out.
     """
-    by_digest: dict[str, AnnotatedImage] = {}
-    by_band: dict[tuple[int, int], dict[int, AnnotatedImage]] = {}
-    held_back = frozenset(image.name for image in validation)
-    for image in (*train, *validation):
-        same = by_digest.setdefault(image.sha256, image)
-        alike = same if same is not image else _earlier_alike(image, by_band)
+    images = (*train, *validation)
+    by_digest: dict[bytes, int] = {}
+    by_look: dict[int, int] = {}
+    by_band: dict[int, list[int]] = {}
+    left_out = {}
+    for number, image in enumerate(images):
+        same = by_digest.setdefault(image.sha256, number)
+        alike = same if same != number else _earlier_alike(image.look, by_look, by_band)
         if alike is not None:
-            manner = "has the same bytes as" if same is not image else "looks like"
-            across = (image.name in held_back) != (alike.name in held_back)
-            side = ", on the other side of the split" if across else ""
-            problems.add("near_duplicate", image.image_path, f"{manner} {alike.name}{side}")
+            manner = "has the same bytes as" if same != number else "looks like"
+            fault = "duplicate_content" if same != number else "near_duplicate"
+            message = f"{manner} {images[alike].name}"
+            if alike < len(train) <= number:
+                fault, message = "duplicate_across_split", f"{message}, on the other side of the split"
+            if problems.add(fault, source / image.name, message) is Policy.DROP:
+                left_out[image.name] = fault
+        if image.look not in _FLAT_HASHES and by_look.setdefault(image.look, number) == number:
+            for band in _bands(image.look):
+                by_band.setdefault(band, []).append(image.look)
+    return left_out
 
 
-def _earlier_alike(
-    image: AnnotatedImage, by_band: dict[tuple[int, int], dict[int, AnnotatedImage]]
-) -> AnnotatedImage | None:
-    if image.look in _FLAT_HASHES:
+def _earlier_alike(look: int, by_look: dict[int, int], by_band: dict[int, list[int]]) -> int | None:
+    if look in _FLAT_HASHES:
         return None
-    bands = [(band, image.look >> (band * _BAND_BITS) & ((1 << _BAND_BITS) - 1)) for band in range(_BANDS)]
-    found = None
-    for band in bands:
-        for look, other in by_band.get(band, {}).items():
-            if found is None and bin(look ^ image.look).count("1") <= NEAR_BITS:
-                found = other
-    for band in bands:
-        by_band.setdefault(band, {}).setdefault(image.look, image)
-    return found
+    if look in by_look:
+        return by_look[look]
+    for band in _bands(look):
+        for other in by_band.get(band, ()):
+            if (look ^ other).bit_count() <= NEAR_BITS:
+                return by_look[other]
+    return None
+
+
+def _bands(look: int) -> Iterator[int]:
+    """Each band of the hash, told from the others by its number."""
+    for band in range(_BANDS):
+        yield band << _BAND_BITS | (look >> (band * _BAND_BITS) & ((1 << _BAND_BITS) - 1))

@@ -11,11 +11,44 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 TRAIN = "train"
 VALIDATION = "validation"
 SPLITS = (TRAIN, VALIDATION)
 STORED_FORMATS = ("jpeg", "png")
+
+
+@dataclass(frozen=True, slots=True)
+class Keypoint:
+    """A named point of an object, in pixels; `visibility` as in COCO: 0 not labelled, 1 hidden, 2 visible."""
+
+    name: str
+    x_px: float
+    y_px: float
+    visibility: int
+
+
+@dataclass(frozen=True, slots=True)
+class Polygons:
+    """An object's mask as polygons: each ring is x1, y1, x2, y2, ... in pixels, three points or more."""
+
+    rings_px: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunLengths:
+    """An object's mask in COCO's run-length encoding.
+
+    `counts` is COCO's compressed text, or the lengths of alternating runs of zeros and ones down the columns.
+    """
+
+    height_px: int
+    width_px: int
+    counts: str | tuple[int, ...]
+
+
+Mask: TypeAlias = Polygons | RunLengths
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +67,8 @@ class BoxAsRead:
     truncated: bool
     is_crowd: bool
     line: int | None
+    mask: Mask | None = None
+    keypoints: tuple[Keypoint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +104,8 @@ class Box:
     difficult: bool = False
     truncated: bool = False
     is_crowd: bool = False
+    mask: Mask | None = None
+    keypoints: tuple[Keypoint, ...] = ()
 
     def __post_init__(self) -> None:
         corners = (self.xmin_px, self.ymin_px, self.xmax_px, self.ymax_px)
@@ -121,34 +158,3 @@ class AnnotatedImage:
     def class_names(self) -> frozenset[str]:
         """The classes that it has a box of."""
         return frozenset(box.class_name for box in self.boxes)
-
-
-@dataclass(frozen=True, slots=True)
-class DataSet:
-    """Checked images in two disjoint parts, each sorted by name, and the classes in the order of their label ids.
-
-    Raises:
-        ValueError: a part is empty, an image stands twice, or a box has a class that is not in `classes`.
-    """
-
-    classes: tuple[str, ...]
-    train: tuple[AnnotatedImage, ...]
-    validation: tuple[AnnotatedImage, ...]
-
-    def __post_init__(self) -> None:
-        if not self.train or not self.validation:
-            raise ValueError("a data set has at least one image to train on and one to validate on")
-        names = [image.name for image in self.images]
-        if len(set(names)) != len(names):
-            raise ValueError("an image stands twice in the data set")
-        if not self.classes or len(set(self.classes)) != len(self.classes):
-            raise ValueError("a data set has classes, each once")
-        known = frozenset(self.classes)
-        for image in self.images:
-            if not image.class_names <= known:
-                raise ValueError(f"{image.name}: {sorted(image.class_names - known)} not among the classes")
-
-    @property
-    def images(self) -> tuple[AnnotatedImage, ...]:
-        """All images: the training part, then the validation part."""
-        return self.train + self.validation

@@ -8,13 +8,13 @@ and the network are switched off, and of a stated file name only the last part c
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import cast
 
 from lxml import etree
 
-from odrun.annotations.files import IMAGE_SUFFIXES, ListedFile
+from odrun.annotations.files import IMAGE_SUFFIXES, ListedFile, beginning
 from odrun.annotations.lookup import ImageIndex, given_split
 from odrun.annotations.model import TRAIN, VALIDATION, BoxAsRead, ImageAsRead
 from odrun.annotations.problems import ProblemLog
@@ -33,7 +33,12 @@ class _FaultyAnnotationError(Exception):
         self.line = line
 
 
-def read_voc(files: list[ListedFile], problems: ProblemLog) -> list[ImageAsRead]:
+def recognizes(files: Sequence[ListedFile]) -> bool:
+    """Whether one of the first XML files holds an `<annotation>`."""
+    return any(b"<annotation" in beginning(file) for file in files if file.suffix == ".xml")
+
+
+def read_voc(files: list[ListedFile], problems: ProblemLog) -> Iterator[ImageAsRead]:
     """Read every annotation among `files`; what is wrong with one is noted and that one left out.
 
     The split is the data's own: VOCdevkit's `ImageSets/Main/{train,val}.txt` (or `trainval` and `test`), else folders
@@ -43,7 +48,7 @@ def read_voc(files: list[ListedFile], problems: ProblemLog) -> list[ImageAsRead]
     images = [file for file in files if file.is_image]
     parts = _image_sets(files, annotations, problems) or given_split(annotations)
     index = ImageIndex(images, annotations)
-    read = []
+    used = set()
     left_out = set()
     for annotation in annotations:
         if parts is not None and annotation.name not in parts:
@@ -51,15 +56,16 @@ def read_voc(files: list[ListedFile], problems: ProblemLog) -> list[ImageAsRead]
             left_out.add(annotation.path.stem)
             continue
         try:
-            read.append(_read_annotation(annotation, index, None if parts is None else parts[annotation.name]))
+            image = _read_annotation(annotation, index, None if parts is None else parts[annotation.name])
         except _FaultyAnnotationError as error:
             problems.add(error.fault, annotation.path, str(error), line=error.line)
             left_out.add(annotation.path.stem)
-    used = {image.name for image in read}
-    for image in images:
-        if image.name not in used and image.path.stem not in left_out:
-            problems.add("image_without_annotation", image.path, "has no annotation")
-    return read
+        else:
+            used.add(image.name)
+            yield image
+    for file in images:
+        if file.name not in used and file.path.stem not in left_out:
+            problems.add("image_without_annotation", file.path, "has no annotation")
 
 
 def _read_annotation(annotation: ListedFile, index: ImageIndex, split: str | None) -> ImageAsRead:
@@ -114,15 +120,16 @@ def _box(element: etree._Element) -> BoxAsRead:
     corners = element.find("bndbox")
     if corners is None:
         raise _FaultyAnnotationError("has an <object> without <bndbox>", line=_line(element))
-    xmin, ymin, xmax, ymax = (_number(_text(corners, name)) for name in _CORNERS)
+    texts, sides = _texts(element), _texts(corners)
+    xmin, ymin, xmax, ymax = (_number(sides.get(name, "")) for name in _CORNERS)
     return BoxAsRead(
-        class_name=_text(element, "name"),
+        class_name=texts.get("name", ""),
         xmin_px=xmin,
         ymin_px=ymin,
         xmax_px=xmax,
         ymax_px=ymax,
-        difficult=_text(element, "difficult").lower() in _YES,
-        truncated=_text(element, "truncated").lower() in _YES,
+        difficult=texts.get("difficult", "").lower() in _YES,
+        truncated=texts.get("truncated", "").lower() in _YES,
         is_crowd=False,
         line=_line(element),
     )
@@ -144,6 +151,15 @@ def _number(text: str) -> float:
         return math.nan if "_" in text else float(text)
     except ValueError:
         return math.nan
+
+
+def _texts(element: etree._Element) -> dict[str, str]:
+    """The text of each child by its tag, of the first where there are several."""
+    texts: dict[str, str] = {}
+    for child in element:
+        if child.text is not None:
+            texts.setdefault(str(child.tag), child.text.strip())
+    return texts
 
 
 def _text(element: etree._Element, path: str) -> str:

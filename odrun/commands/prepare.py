@@ -1,207 +1,137 @@
-"""Labelled images → checked → split → label map and TFRecords in the cache, once for each content.
-
-Comes in: what `dataset` says. Goes out: `PreparedData`. Refused, with exit status 2: an unknown format, a folder that
-is missing or has nothing to read, faults in the data (all of them, once), a cache that cannot be written or has no
-room.
-"""
+"""`odrun prepare`: labelled images → checked and split records, a table of what is wrong, pictures of the data."""
 
 from __future__ import annotations
 
-import errno
-import re
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import csv
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from odrun.annotations import digits
-from odrun.annotations.checks import check_classes, check_images
-from odrun.annotations.duplicates import note_near_duplicates
-from odrun.annotations.files import FileContent, ListedFile, list_files, read_contents
-from odrun.annotations.model import SPLITS, DataSet
-from odrun.annotations.problems import FAULTS, Policy, ProblemLog
-from odrun.annotations.readers import READERS
-from odrun.annotations.split import split_images
-from odrun.annotations.threads import usable_cores
-from odrun.errors import InputError, nearest
-from odrun.records.folders import one_writer, whole_folder
-from odrun.records.manifest import PreparedData, fingerprint_of, load
-from odrun.records.writer import write_records
-from odrun.settings import DatasetSettings
-
-DIGITS = "digits"
-ROOM_FACTOR = 1.2
-_NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT))
-_A_FILE = frozenset((errno.ENOTDIR, errno.EEXIST))
-_OTHER_CACHE = "set paths.cache=DIR to a folder that you can write to and that has room"
-
-Report = Callable[[str], None]
-Progress = Callable[[int, int], None]
+from odrun import compat
+from odrun.annotations.model import SPLITS
+from odrun.annotations.problems import FAULTS
+from odrun.commands.data_pictures import write_data_pictures
+from odrun.commands.preparing import prepare
+from odrun.commands.verifying import verify
+from odrun.errors import InputError
+from odrun.pipeline.anchors import model_anchors
+from odrun.pipeline.build import build
+from odrun.records.manifest import PreparedData, Station
+from odrun.report.closing import Closing, override
+from odrun.report.terminal import Terminal
+from odrun.runs.directory import RunDirectory
+from odrun.runs.files import shown_path, write_whole
+from odrun.runs.log import quiet_terminal
+from odrun.runs.origin import collect
+from odrun.settings import PrepareJob
 
 
-def prepare(dataset: DatasetSettings, cache: Path, *, report: Report, progress: Progress) -> PreparedData:
-    """Make the records of `dataset` in `cache/records`, or find them there.
-
-    `report` is given lines of facts; `progress` is told, while images are being checked, how many of how many are done.
+def prepare_data(job: PrepareJob, *, directory: RunDirectory, overrides: tuple[str, ...], config_text: str) -> None:
+    """Prepare the data set of `job`; the list of problems and the pictures go to a new `directory` too.
 
     Raises:
-        InputError: see the module.
+        InputError: the data are refused; the directory is gone again, and the message says where the list of faults is.
+        RunFailedError: a record is not what was written (`verify`).
     """
-    format_name, source = _source(dataset, cache, report)
-    problems = ProblemLog()
-    files = list_files(source, READERS[format_name].suffixes, problems)
-    contents = read_contents(files, problems, workers=usable_cores())
-    fingerprint = fingerprint_of(contents, _options(dataset, format_name))
-    folder = cache / "records" / f"{_plain(dataset.name)}-{fingerprint[:16]}"
-    prepared = None if problems.counts(Policy.ERROR) else load(folder)
-    if prepared is not None:
-        _tell(prepared, problems, "found in", report)
-        return prepared
-    readable = [file for file in files if file.name in contents]
-    data = _checked(dataset, format_name, source, readable, contents, problems, progress)
-    with _making(folder, cache, report):
-        prepared = load(folder)
-        if prepared is None:
-            prepared = _written(data, folder, fingerprint, problems.counts(Policy.FIX, Policy.WARN), cache)
-    _tell(prepared, problems, "written to", report)
-    return prepared
-
-
-def image_folder(dataset: DatasetSettings, cache: Path) -> Path:
-    """A folder of images to look at the result with: the data set's own, of the embedded digits the validation part."""
-    if dataset.path is None:
-        return cache / f"digits-{digits.VERSION}" / "val"
-    return Path(dataset.path).expanduser()
-
-
-def _source(dataset: DatasetSettings, cache: Path, report: Report) -> tuple[str, Path]:
-    """The format to read and the folder to read it from; the embedded data set is written first, if it is not there."""
-    if dataset.format == DIGITS:
-        if dataset.path is not None:
-            raise InputError(
-                "The embedded digits are not read from a folder.",
-                where="dataset.path",
-                remedy="to train on your own images: dataset=voc dataset.path=DIR",
-            )
-        return "voc", _digits_folder(cache, report)
-    if dataset.format not in READERS:
-        raise InputError(
-            f"There is no reader for the format {dataset.format!r}.",
-            where="dataset.format",
-            remedy=nearest(dataset.format, (*READERS, DIGITS)),
-        )
-    if dataset.path is None:
-        raise InputError(
-            "The data set has no folder to read.", where="dataset.path", remedy="add dataset.path=DIR to the command"
-        )
-    folder = Path(dataset.path).expanduser()
-    if not folder.is_dir():
-        raise InputError(
-            f"The data set's folder is {'no folder' if folder.exists() else 'not there'}: {folder.absolute()}",
-            where="dataset.path",
-            remedy="set dataset.path=DIR to the folder that holds the annotations and images",
-        )
-    return dataset.format, folder
-
-
-def _digits_folder(cache: Path, report: Report) -> Path:
-    folder = cache / f"digits-{digits.VERSION}"
-    if folder.is_dir():
-        return folder
-    with _making(folder, cache, report):
-        if not folder.is_dir():
-            _require_room(cache, digits.BYTES_NEEDED)
-            with whole_folder(folder) as temporary:
-                digits.write_digits(temporary)
-            report(f"{sum(digits.SCENES.values())} scenes of handwritten digits written to {folder}")
-    return folder
-
-
-def _options(dataset: DatasetSettings, format_name: str) -> dict[str, object]:
-    return {
-        "format": format_name,
-        "classes": dataset.classes,
-        "validation_share": dataset.validation_share,
-        "split_seed": dataset.split_seed,
-    }
-
-
-def _checked(
-    dataset: DatasetSettings,
-    format_name: str,
-    source: Path,
-    files: list[ListedFile],
-    contents: Mapping[str, FileContent],
-    problems: ProblemLog,
-    progress: Progress,
-) -> DataSet:
-    reader = READERS[format_name]
-    as_read = reader.read(files, problems)
-    if not as_read and not problems.counts(Policy.ERROR):
-        lonely = sum(file.is_image for file in files)
-        raise InputError(
-            f"The data set's folder has no annotated image: looked for {reader.looks_for} in it and in all folders "
-            f"below, and found {lonely} images without annotations.",
-            where=str(source),
-            remedy="set dataset.path=DIR to the folder that holds the annotations and images",
-        )
-    images = check_images(as_read, contents, dataset.classes, problems, workers=usable_cores(), progress=progress)
-    classes = check_classes(images, dataset.classes, source, problems)
-    problems.refuse_errors(source)
-    if not any(image.boxes for image in images):
-        raise InputError("None of the images has a box.", where=str(source), remedy="label objects in the images")
-    train, validation = split_images(images, validation_share=dataset.validation_share, seed=dataset.split_seed)
-    note_near_duplicates(train, validation, problems)
-    return DataSet(classes=classes, train=train, validation=validation)
-
-
-@contextmanager
-def _making(folder: Path, cache: Path, report: Report) -> Iterator[None]:
-    """Hold the lock on `folder` of the cache; what the system refuses there becomes a fault of the user's cache."""
+    directory.create()
     try:
-        with one_writer(folder, waiting=lambda: report(f"another odrun is writing {folder}: waiting for it")):
-            yield
-    except OSError as error:
-        full = error.errno in _NO_ROOM
-        reason = "a file stands where a folder is needed" if error.errno in _A_FILE else (error.strerror or str(error))
-        raise InputError(
-            "The disk of the cache is full." if full else f"The cache cannot be written: {reason}.",
-            where=str(error.filename or cache),
-            remedy=_OTHER_CACHE,
-        ) from error
+        with quiet_terminal(directory.log, verbose=job.verbose) as stream:
+            _prepare(job, directory, overrides, config_text, Terminal(stream))
+    except InputError:
+        directory.discard()
+        raise
 
 
-def _require_room(cache: Path, payload_bytes: int) -> None:
-    needed, free = int(payload_bytes * ROOM_FACTOR), shutil.disk_usage(cache).free
-    if free < needed:
-        raise InputError(
-            f"The disk of the cache has too little room: {needed / 1e6:.1f} MB are needed, {free / 1e6:.1f} are free.",
-            where=str(cache),
-            remedy=_OTHER_CACHE,
-        )
+def _prepare(
+    job: PrepareJob, directory: RunDirectory, overrides: tuple[str, ...], config_text: str, terminal: Terminal
+) -> None:
+    compat.load()
+    terminal.stage("run", shown_path(directory.path))
+    terminal.stage("data", f"{job.dataset.name} (format {job.dataset.format})")
+    with terminal.loops() as progress:
+        data = prepare(job.dataset, job.paths.cache_dir, report=terminal.fact, progress=progress)
+        if job.verify:
+            station = verify(data, progress=lambda done, total: progress("verifying", done, total, "image"))
+            terminal.fact(f"{station.images} records read again, checksum and image: all sound")
+    write_whole(directory.config, config_text)
+    write_whole(directory.problems, data.listing.read_bytes())
+    write_data_pictures(data, directory.plots, model_anchors(build(job.pipeline, job.augmentation)))
+    collect(
+        command=sys.argv,
+        overrides=overrides,
+        seeds={"dataset.split.seed": job.dataset.split.seed},
+        data_fingerprint=data.fingerprint,
+        working_directory=Path.cwd(),
+    ).write(directory.origin)
+    _tell_problems(data, terminal)
+    _tell_ledger(data, terminal)
+    terminal.closing(_closing(job, data, directory))
 
 
-def _written(
-    data: DataSet, folder: Path, fingerprint: str, problem_counts: Mapping[str, int], cache: Path
-) -> PreparedData:
-    _require_room(cache, sum(image.size_bytes for image in data.images))
-    with whole_folder(folder) as temporary:
-        write_records(data, temporary, fingerprint=fingerprint, problems=problem_counts, workers=usable_cores())
-    prepared = load(folder)
-    assert prepared is not None, f"{folder} was written and cannot be read back"
-    return prepared
+def _tell_problems(data: PreparedData, terminal: Terminal) -> None:
+    if not data.problems:
+        terminal.stage("problems", "none")
+        return
+    terminal.stage("problems", f"{sum(data.problems.values())}, counted by fault")
+    firsts = _first_of_each(data.listing)
+    for line in problem_table(data.problems, firsts):
+        terminal.fact(line)
 
 
-def _tell(prepared: PreparedData, problems: ProblemLog, how: str, report: Report) -> None:
-    parts = ", ".join(
-        f"{prepared.counts[part].images} {part} images with {prepared.counts[part].boxes} boxes" for part in SPLITS
+def problem_table(counts: Mapping[str, int], firsts: Mapping[str, tuple[str, str]]) -> list[str]:
+    """A line for each fault (how often, its policy, its name, what it is), and below it the first that was found."""
+    width = max(map(len, counts))
+    lines = []
+    for fault, count in counts.items():
+        policy, example = firsts.get(fault, ("", ""))
+        lines.append(f"{count:>7}  {policy:<5} {fault:<{width}}  {FAULTS[fault].meaning}")
+        lines.append(f"{'':>7}  {'':<5} first: {example}")
+    return lines
+
+
+def _first_of_each(listing: Path) -> dict[str, tuple[str, str]]:
+    """Fault → policy and first example, as the list of problems has them."""
+    firsts: dict[str, tuple[str, str]] = {}
+    with listing.open(encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream):
+            place = f"{row['file']}:{row['line']}" if row["line"] else row["file"]
+            firsts.setdefault(row["fault"], (row["policy"], f"{place}: {row['message']}"))
+    return firsts
+
+
+def _tell_ledger(data: PreparedData, terminal: Terminal) -> None:
+    """Images and boxes at each station, and what went between them."""
+    ledger = data.ledger
+    terminal.stage("ledger", " -> ".join(f"{name} {_counted(station)}" for name, station in ledger.stations.items()))
+    for what, left_out in (("images", ledger.images_left_out), ("boxes", ledger.boxes_left_out)):
+        if left_out:
+            reasons = ", ".join(f"{count} {fault}" for fault, count in left_out.items())
+            terminal.fact(f"{sum(left_out.values())} {what} left out: {reasons}")
+
+
+def _counted(station: Station) -> str:
+    parts = (("images", station.images), ("boxes", station.boxes))
+    return " and ".join(f"{count} {what}" for what, count in parts if count is not None)
+
+
+def _closing(job: PrepareJob, data: PreparedData, directory: RunDirectory) -> Closing:
+    counts = ", ".join(f"{data.counts[part].images} {part} images" for part in SPLITS)
+    places = (
+        ("records", data.folder),
+        ("label map", data.label_map),
+        ("pictures", directory.plots),
+        ("problems", directory.problems),
+        ("log", directory.log),
     )
-    report(f"{parts}, {len(prepared.classes)} classes; records {how} {prepared.folder}")
-    examples = {problem.fault: problem for problem in reversed(problems.examples(Policy.FIX, Policy.WARN))}
-    for fault, count in prepared.problems.items():
-        example = f", first: {examples[fault]}" if fault in examples else ""
-        report(f"{count} {fault} ({FAULTS[fault].meaning}){example}")
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", name)[:60] or "data"
+    chosen = [override("dataset.format", job.dataset.format)] if job.dataset.format != "auto" else []
+    source = (
+        ""
+        if job.dataset.path is None
+        else " ".join(["dataset=folder", *chosen, override("dataset.path", job.dataset.path), ""])
+    )
+    return Closing(
+        headline=f"done: {counts}, {len(data.classes)} classes",
+        metrics=None,
+        places=tuple((name, shown_path(path)) for name, path in places if path.exists()),
+        commands=(("train", f"odrun train {source}".rstrip()),),
+    )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from odrun import compat
 from odrun.commands.course import Course
-from odrun.commands.prepare import image_folder, prepare
+from odrun.commands.preparing import image_folder, prepare
 from odrun.commands.resuming import Resumption, find, newest_step, refuse_other_data, refuse_reached
 from odrun.errors import InputError
 from odrun.pipeline.build import build
@@ -89,7 +89,7 @@ def _train(
             collect(
                 command=sys.argv,
                 overrides=overrides,
-                seeds={"train.seed": job.train.seed, "dataset.split_seed": job.dataset.split_seed},
+                seeds={"train.seed": job.train.seed, "dataset.split.seed": job.dataset.split.seed},
                 data_fingerprint=data.fingerprint,
                 working_directory=Path.cwd(),
             ).write(directory.origin)
@@ -120,7 +120,7 @@ def _prepare(job: TrainJob, terminal: Terminal) -> tuple[CompletedPipeline, Prep
     config = build(job.pipeline, job.augmentation)
     checkpoint = starting_checkpoint(job.model, job.paths.cache_dir)
     terminal.stage("data", f"{job.dataset.name} (format {job.dataset.format})")
-    with terminal.counting("checking", unit="image") as progress:
+    with terminal.loops() as progress:
         data = prepare(job.dataset, job.paths.cache_dir, report=terminal.fact, progress=progress)
     pipeline = complete(
         config,

@@ -32,7 +32,7 @@ from odrun.config.arguments import (
 from odrun.config.location import conf_dir
 from odrun.errors import InputError, InterruptedRunError, OdrunError, RunFailedError
 from odrun.runs.directory import RunDirectory
-from odrun.settings import Job, TrainJob
+from odrun.settings import Job, PrepareJob, TrainJob
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,10 @@ def do_job(job: Job, *, directory: RunDirectory, overrides: tuple[str, ...], con
         from odrun.commands.train import train
 
         train(job, directory=directory, overrides=overrides, config_text=config_text)
+    elif isinstance(job, PrepareJob):
+        from odrun.commands.prepare import prepare_data
+
+        prepare_data(job, directory=directory, overrides=overrides, config_text=config_text)
     else:
         from odrun.commands.predict import predict
 

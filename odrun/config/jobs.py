@@ -16,7 +16,7 @@ from odrun.errors import InputError, nearest
 from odrun.pipeline.build import build
 from odrun.pipeline.complete import refuse_incomplete
 from odrun.pipeline.recipe import refuse_unheard
-from odrun.settings import Job, PredictJob, TrainJob
+from odrun.settings import Job, PredictJob, PrepareJob, TrainJob
 
 HYDRA_VERSION_BASE = "1.3"
 
@@ -44,7 +44,7 @@ def settings(config: DictConfig) -> Job:
     _refuse_gaps(config)
     _refuse_additions(config)
     job = OmegaConf.to_object(config)
-    if not isinstance(job, (TrainJob, PredictJob)):
+    if not isinstance(job, (TrainJob, PrepareJob, PredictJob)):
         raise InputError(
             "the configuration has not the shape of an odrun command",
             where="--config-name",

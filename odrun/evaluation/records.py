@@ -1,14 +1,17 @@
 """Validation records → what they say of their images.
 
-Comes in: TFRecord files in the OD API's layout. Goes out: the truth and the pixels of each image. The integer
-`image/source_id` is an image's identity everywhere.
+Comes in: TFRecord files in the OD API's layout. Goes out: the truth and the pixels of each image. An image's identity
+everywhere is its `image/source_id`, where that is a number of its own in every record; other programs write file names
+there (`create_pascal_tf_record`), and then the identity is the record's position, from 1.
 """
 
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +22,9 @@ from odrun.annotations.found import to_pixels
 from odrun.compat.tensorflow import tf
 from odrun.errors import RunFailedError
 from odrun.records.index import RecordIndex
+
+# More digits do not fit the 64 bits that evaluation libraries number images with.
+_DECIMAL = re.compile(rb"\d{1,18}")
 
 
 @dataclass(frozen=True)
@@ -66,7 +72,7 @@ class ValidationRecords:
         corners = [features[f"image/object/bbox/{name}"].float_list.value for name in ("ymin", "xmin", "ymax", "xmax")]
         boxes = np.array(corners, np.float32).reshape(4, -1).T
         return TrueImage(
-            image_id=int(_bytes(features, "image/source_id")),
+            image_id=self._image_ids[number],
             height_px=height_px,
             width_px=width_px,
             boxes_px=to_pixels(boxes, height_px=height_px, width_px=width_px),
@@ -79,6 +85,17 @@ class ValidationRecords:
         encoded = _bytes(self._features(number), "image/encoded")
         decoded: npt.NDArray[np.uint8] = tf.io.decode_image(encoded, channels=3, expand_animations=False).numpy()
         return decoded
+
+    @cached_property
+    def _image_ids(self) -> Sequence[int]:
+        """The id of every image; for that the records are read once, up to the first whose source id is none."""
+        ids: dict[int, None] = {}
+        for number in range(len(self)):
+            values = self._features(number)["image/source_id"].bytes_list.value
+            if len(values) != 1 or not _DECIMAL.fullmatch(values[0]) or int(values[0]) in ids:
+                return range(1, len(self) + 1)
+            ids[int(values[0])] = None
+        return tuple(ids)
 
     def _features(self, number: int) -> Any:
         return tf.train.Example.FromString(self.payload(number)).features.feature

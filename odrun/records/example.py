@@ -10,41 +10,60 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 
-from odrun.annotations.model import AnnotatedImage
+from odrun.annotations.model import AnnotatedImage, Keypoint
+from odrun.records.masks import mask_png
 
 _BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3
 
 
 def image_example(
-    image: AnnotatedImage, encoded: bytes, *, sha256: str, label_ids: Mapping[str, int], source_id: int
+    image: AnnotatedImage,
+    encoded: bytes,
+    *,
+    sha256: str,
+    label_ids: Mapping[str, int],
+    source_id: int,
+    has_masks: bool = False,
+    keypoint_names: Sequence[str] = (),
 ) -> bytes:
     """Serialize `image`, whose JPEG or PNG bytes are `encoded` and have the hexadecimal digest `sha256`.
 
     `label_ids` gives the label id (1-based) of each class; `source_id` is unique over the data set and stands in
     `image/source_id` as a decimal number. Corners are stored as fractions of the width and height, areas in pixels.
+
+    With `has_masks` every box gets a mask (of one that has none, the box itself), and with `keypoint_names` all of
+    these points, in this order; one that an object has not is stored as not labelled (visibility 0), which the OD API
+    reads as NaN.
+
+    Raises:
+        ValueError: a mask in run lengths is for an image of another size.
     """
     width, height, boxes = image.width_px, image.height_px, image.boxes
-    return example_bytes(
-        {
-            "image/encoded": bytes_feature([encoded]),
-            "image/filename": bytes_feature([image.name.encode("utf-8", "replace")]),
-            "image/format": bytes_feature([image.stored_format.encode()]),
-            "image/height": int_feature([height]),
-            "image/key/sha256": bytes_feature([sha256.encode()]),
-            "image/object/area": float_feature([box.area_px for box in boxes]),
-            "image/object/bbox/xmax": float_feature([box.xmax_px / width for box in boxes]),
-            "image/object/bbox/xmin": float_feature([box.xmin_px / width for box in boxes]),
-            "image/object/bbox/ymax": float_feature([box.ymax_px / height for box in boxes]),
-            "image/object/bbox/ymin": float_feature([box.ymin_px / height for box in boxes]),
-            "image/object/class/label": int_feature([label_ids[box.class_name] for box in boxes]),
-            "image/object/class/text": bytes_feature([box.class_name.encode() for box in boxes]),
-            "image/object/difficult": int_feature([box.difficult for box in boxes]),
-            "image/object/is_crowd": int_feature([box.is_crowd for box in boxes]),
-            "image/object/truncated": int_feature([box.truncated for box in boxes]),
-            "image/source_id": bytes_feature([str(source_id).encode()]),
-            "image/width": int_feature([width]),
-        }
-    )
+    features = {
+        "image/encoded": bytes_feature([encoded]),
+        "image/filename": bytes_feature([image.name.encode("utf-8", "replace")]),
+        "image/format": bytes_feature([image.stored_format.encode()]),
+        "image/height": int_feature([height]),
+        "image/key/sha256": bytes_feature([sha256.encode()]),
+        "image/object/area": float_feature([box.area_px for box in boxes]),
+        "image/object/bbox/xmax": float_feature([box.xmax_px / width for box in boxes]),
+        "image/object/bbox/xmin": float_feature([box.xmin_px / width for box in boxes]),
+        "image/object/bbox/ymax": float_feature([box.ymax_px / height for box in boxes]),
+        "image/object/bbox/ymin": float_feature([box.ymin_px / height for box in boxes]),
+        "image/object/class/label": int_feature([label_ids[box.class_name] for box in boxes]),
+        "image/object/class/text": bytes_feature([box.class_name.encode() for box in boxes]),
+        "image/object/difficult": int_feature([box.difficult for box in boxes]),
+        "image/object/is_crowd": int_feature([box.is_crowd for box in boxes]),
+        "image/object/truncated": int_feature([box.truncated for box in boxes]),
+        "image/source_id": bytes_feature([str(source_id).encode()]),
+        "image/width": int_feature([width]),
+    }
+    if has_masks:
+        masks = [mask_png(box, height_px=height, width_px=width) for box in boxes]
+        features["image/object/mask"] = bytes_feature(masks)
+    if keypoint_names:
+        features |= _keypoint_features(image, keypoint_names)
+    return example_bytes(features)
 
 
 def example_bytes(features: Mapping[str, bytes]) -> bytes:
@@ -68,6 +87,21 @@ def float_feature(values: Sequence[float]) -> bytes:
 def int_feature(values: Sequence[int]) -> bytes:
     """Serialize a Feature that holds integers of 64 bits, with their sign."""
     return _field(_INT64_LIST, _packed(b"".join(_varint(value & (1 << 64) - 1) for value in values)))
+
+
+def _keypoint_features(image: AnnotatedImage, names: Sequence[str]) -> dict[str, bytes]:
+    """The features that the OD API's `TfExampleDecoder` reads, object after object."""
+    absent = {name: Keypoint(name, 0.0, 0.0, 0) for name in names}
+    points = [absent | {point.name: point for point in box.keypoints} for box in image.boxes]
+    flat = [each[name] for each in points for name in names]
+    labelled = [sum(each[name].visibility > 0 for name in names) for each in points]
+    return {
+        "image/object/keypoint/num": int_feature(labelled),
+        "image/object/keypoint/text": bytes_feature([point.name.encode() for point in flat]),
+        "image/object/keypoint/visibility": int_feature([point.visibility for point in flat]),
+        "image/object/keypoint/x": float_feature([point.x_px / image.width_px for point in flat]),
+        "image/object/keypoint/y": float_feature([point.y_px / image.height_px for point in flat]),
+    }
 
 
 def _packed(payload: bytes) -> bytes:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from odrun.annotations.files import FileContent
+from odrun.annotations.digests import FileContent
 from odrun.annotations.model import SPLITS, TRAIN, VALIDATION
 
-WRITER_VERSION = 1
+WRITER_VERSION = 2
 MANIFEST_NAME = "manifest.json"
 LABEL_MAP_NAME = "label_map.pbtxt"
+PROBLEMS_NAME = "problems.csv"
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,45 @@ class PartCounts:
 
 
 @dataclass(frozen=True)
+class Station:
+    """How many images and boxes there were at a station of the data's way; None where a station has none to count."""
+
+    images: int | None
+    boxes: int | None
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Images and boxes at every station, and by which faults the difference between read and written was left out.
+
+    Stations: `files` (image files in the folder), `read` (as the annotations say), `written` (in the records), and,
+    where the records were read again, `verified`.
+    """
+
+    stations: Mapping[str, Station]
+    images_left_out: Mapping[str, int]
+    boxes_left_out: Mapping[str, int]
+
+    def unexplained(self) -> Station:
+        """The images and boxes that are missing between `read` and `written` beyond those left out for a fault."""
+        read, written = self.stations["read"], self.stations["written"]
+        assert read.images is not None
+        assert read.boxes is not None
+        assert written.images is not None
+        assert written.boxes is not None
+        return Station(
+            read.images - written.images - sum(self.images_left_out.values()),
+            read.boxes - written.boxes - sum(self.boxes_left_out.values()),
+        )
+
+
+@dataclass(frozen=True)
 class PreparedData:
     """Records ready to train on.
 
     `train_records` and `validation_records` are glob patterns for the OD API's `input_path`; `classes` stand in the
-    order of their label ids, from 1; `counts` has the keys of `SPLITS`; `problems` says how often each fault was mended
-    or warned of.
+    order of their label ids, from 1; `counts` has the keys of `SPLITS`; `problems` says how often each fault was found
+    that did not stand in the way, and `listing` (CSV) names each.
     """
 
     folder: Path
@@ -41,6 +76,8 @@ class PreparedData:
     classes: tuple[str, ...]
     counts: Mapping[str, PartCounts]
     problems: Mapping[str, int]
+    listing: Path
+    ledger: Ledger
 
 
 def fingerprint_of(contents: Mapping[str, FileContent], options: Mapping[str, object]) -> str:
@@ -58,6 +95,7 @@ def manifest_text(
     counts: Mapping[str, PartCounts],
     shards: Mapping[str, list[Path]],
     problems: Mapping[str, int],
+    ledger: Ledger,
 ) -> str:
     """The text of manifest.json; `shards` are the files of each part, already written."""
     return (
@@ -75,6 +113,7 @@ def manifest_text(
                     for part in SPLITS
                 },
                 "problems": dict(problems),
+                "ledger": asdict(ledger),
             },
             indent=2,
             ensure_ascii=False,
@@ -102,9 +141,16 @@ def load(folder: Path) -> PreparedData | None:
             classes=tuple(manifest["classes"]),
             counts={part: PartCounts(parts[part]["images"], parts[part]["boxes"]) for part in SPLITS},
             problems=dict(manifest["problems"]),
+            listing=folder / PROBLEMS_NAME,
+            ledger=_ledger(manifest["ledger"]),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _ledger(stored: Mapping[str, Any]) -> Ledger:
+    stations = {name: Station(**station) for name, station in stored["stations"].items()}
+    return Ledger(stations, dict(stored["images_left_out"]), dict(stored["boxes_left_out"]))
 
 
 def _pattern(folder: Path, part: str, shards: int) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from itertools import islice
 from pathlib import Path
 
 import google_crc32c
@@ -25,29 +24,11 @@ def shard_name(name: str, number: int, shards: int) -> str:
     return f"{name}-{number:05d}-of-{shards:05d}.tfrecord"
 
 
-def write_shards(folder: Path, name: str, payloads: Iterable[bytes], *, count: int, shards: int) -> list[Path]:
-    """Write `count` payloads, in their order, to `shards` files of nearly equal numbers of records; return their paths.
-
-    Raises:
-        ValueError: there are fewer or more than `count` payloads, or fewer payloads than shards.
-    """
-    if not 1 <= shards <= max(count, 1):
-        raise ValueError(f"{count} records do not fill {shards} shards")
-    source = iter(payloads)
-    paths = []
-    for number in range(shards):
-        wanted = count * (number + 1) // shards - count * number // shards
-        paths.append(folder / shard_name(name, number, shards))
-        with paths[-1].open("wb") as stream:
-            written = 0
-            for payload in islice(source, wanted):
-                stream.write(framed(payload))
-                written += 1
-        if written != wanted:
-            raise ValueError(f"{count} records were announced, and fewer came")
-    if next(source, None) is not None:
-        raise ValueError(f"{count} records were announced, and more came")
-    return paths
+def write_shard(path: Path, payloads: Iterable[bytes]) -> None:
+    """Write the payloads, in their order, to one file."""
+    with path.open("wb") as stream:
+        for payload in payloads:
+            stream.write(framed(payload))
 
 
 def framed(payload: bytes) -> bytes:

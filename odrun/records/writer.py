@@ -1,57 +1,137 @@
-"""A checked data set → label map, TFRecord shards and manifest in one folder."""
+"""Proven images in a spool → label map, TFRecord shards and manifest in one folder; shards are written by processes."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from odrun.annotations.images import as_png
-from odrun.annotations.model import SPLITS, TRAIN, VALIDATION, AnnotatedImage, DataSet
-from odrun.annotations.threads import map_in_order
+from odrun.annotations.gathering import KeptImage, Place, spooled
+from odrun.annotations.images import as_stored
+from odrun.annotations.model import SPLITS, AnnotatedImage
+from odrun.annotations.parallel import map_in_processes
 from odrun.errors import InputError
 from odrun.records.example import image_example
 from odrun.records.label_map import label_ids, label_map_text
-from odrun.records.manifest import LABEL_MAP_NAME, MANIFEST_NAME, PartCounts, manifest_text
-from odrun.records.shards import write_shards
+from odrun.records.manifest import LABEL_MAP_NAME, MANIFEST_NAME, Ledger, PartCounts, manifest_text
+from odrun.records.shards import shard_name, write_shard
 
-SHARD_BYTES = 128 << 20
+SHARD_BYTES = 64 << 20
 
 
-def write_records(data: DataSet, folder: Path, *, fingerprint: str, problems: Mapping[str, int], workers: int) -> None:
-    """Write all that belongs to `data` into the empty `folder`, the manifest last.
+@dataclass(frozen=True)
+class Plan:
+    """What is to be written: the images of each part in their order, and what the classes are called.
 
-    Images are numbered from 1, the training part first; the number is their `image/source_id`.
+    `names` gives the class (one of `classes`, which stand in the order of their label ids) that each name in the data
+    stands for. With `has_masks` every box gets a mask; `keypoint_names` are those that any object has.
+    """
+
+    parts: Mapping[str, Sequence[KeptImage]]
+    classes: tuple[str, ...]
+    names: Mapping[str, str]
+    has_masks: bool
+    keypoint_names: tuple[str, ...]
+
+    @property
+    def counts(self) -> dict[str, PartCounts]:
+        """How many images and boxes each part has."""
+        return {part: PartCounts(len(kept), sum(image.boxes for image in kept)) for part, kept in self.parts.items()}
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """One file to write: where its images lie in the spool, and the id of the first."""
+
+    path: Path
+    spool: Path
+    places: tuple[Place, ...]
+    first_id: int
+    classes: tuple[str, ...]
+    names: Mapping[str, str]
+    has_masks: bool
+    keypoint_names: tuple[str, ...]
+
+
+def write_records(
+    plan: Plan,
+    folder: Path,
+    spool: Path,
+    *,
+    fingerprint: str,
+    problems: Mapping[str, int],
+    ledger: Ledger,
+    workers: int,
+    progress: Callable[[int], None],
+) -> None:
+    """Write all that belongs to `plan` into the empty `folder`, the manifest last.
+
+    Images are numbered from 1, the training part first; the number is their `image/source_id`. `progress` is told how
+    many images are written. The bytes do not depend on the number of workers.
 
     Raises:
         InputError: an image is not what it was when it was checked.
         OSError: the folder cannot be written.
     """
-    (folder / LABEL_MAP_NAME).write_text(label_map_text(data.classes), encoding="utf-8")
-    parts = {TRAIN: data.train, VALIDATION: data.validation}
-    first_ids = {TRAIN: 1, VALIDATION: 1 + len(data.train)}
-    shards = {
-        part: write_shards(
-            folder,
-            part,
-            _examples(parts[part], label_ids(data.classes), first_ids[part], workers),
-            count=len(parts[part]),
-            shards=_shards_for(parts[part]),
-        )
-        for part in SPLITS
-    }
-    counts = {part: PartCounts(len(parts[part]), sum(len(image.boxes) for image in parts[part])) for part in SPLITS}
-    text = manifest_text(fingerprint, data.classes, counts, shards, problems)
+    (folder / LABEL_MAP_NAME).write_text(label_map_text(plan.classes), encoding="utf-8")
+    shards = {part: _shards(plan, part, folder, spool) for part in SPLITS}
+    done = 0
+    for written in map_in_processes(_write, [shard for part in SPLITS for shard in shards[part]], workers=workers):
+        done += written
+        progress(done)
+    paths = {part: [shard.path for shard in shards[part]] for part in SPLITS}
+    text = manifest_text(fingerprint, plan.classes, plan.counts, paths, problems, ledger)
     (folder / MANIFEST_NAME).write_text(text, encoding="utf-8")
 
 
-def _examples(images: Sequence[AnnotatedImage], ids: Mapping[str, int], first_id: int, workers: int) -> Iterator[bytes]:
-    def example(numbered: tuple[int, AnnotatedImage]) -> bytes:
-        source_id, image = numbered
-        encoded, sha256 = _stored(image)
-        return image_example(image, encoded, sha256=sha256, label_ids=ids, source_id=source_id)
+def renamed(image: AnnotatedImage, names: Mapping[str, str]) -> AnnotatedImage:
+    """The image with its boxes' classes as they are called in the records."""
+    boxes = tuple(replace(box, class_name=names[box.class_name]) for box in image.boxes)
+    return replace(image, boxes=boxes)
 
-    return map_in_order(example, enumerate(images, start=first_id), workers=workers)
+
+def _shards(plan: Plan, part: str, folder: Path, spool: Path) -> list[_Shard]:
+    kept = plan.parts[part]
+    first_id = 1 + sum(len(plan.parts[earlier]) for earlier in SPLITS[: SPLITS.index(part)])
+    size_bytes = sum(image.size_bytes for image in kept)
+    number = min(max(1, -(-size_bytes // SHARD_BYTES)), len(kept))
+    bounds = [len(kept) * index // number for index in range(number + 1)]
+    return [
+        _Shard(
+            folder / shard_name(part, index, number),
+            spool,
+            tuple(image.place for image in kept[bounds[index] : bounds[index + 1]]),
+            first_id + bounds[index],
+            plan.classes,
+            plan.names,
+            plan.has_masks,
+            plan.keypoint_names,
+        )
+        for index in range(number)
+    ]
+
+
+def _write(shard: _Shard) -> int:
+    with shard.spool.open("rb") as spool:
+        images = (renamed(spooled(spool, place), shard.names) for place in shard.places)
+        write_shard(shard.path, _examples(shard, images))
+    return len(shard.places)
+
+
+def _examples(shard: _Shard, images: Iterable[AnnotatedImage]) -> Iterator[bytes]:
+    ids = label_ids(shard.classes)
+    for source_id, image in enumerate(images, start=shard.first_id):
+        encoded, sha256 = _stored(image)
+        yield image_example(
+            image,
+            encoded,
+            sha256=sha256,
+            label_ids=ids,
+            source_id=source_id,
+            has_masks=shard.has_masks,
+            keypoint_names=shard.keypoint_names,
+        )
 
 
 def _stored(image: AnnotatedImage) -> tuple[bytes, str]:
@@ -64,7 +144,7 @@ def _stored(image: AnnotatedImage) -> tuple[bytes, str]:
         raise _changed(image, "has changed since it was checked")
     if not image.re_encoded:
         return content, image.sha256
-    encoded = as_png(content)
+    encoded = as_stored(content)
     return encoded, hashlib.sha256(encoded).hexdigest()
 
 
@@ -74,8 +154,3 @@ def _changed(image: AnnotatedImage, how: str) -> InputError:
         where=str(image.image_path),
         remedy="let no other program write to the data set, and run again",
     )
-
-
-def _shards_for(images: Sequence[AnnotatedImage]) -> int:
-    size_bytes = sum(image.size_bytes for image in images)
-    return min(max(1, -(-size_bytes // SHARD_BYTES)), len(images))

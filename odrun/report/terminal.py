@@ -78,15 +78,20 @@ class Terminal:
             yield lambda done: show(done, "")
 
     @contextmanager
-    def counting(self, name: str, *, unit: str) -> Iterator[Callable[[int, int], None]]:
-        """Like `progress`, for a loop whose length is known once it runs; yields what to call with (done, total)."""
-        with ExitStack() as bar:
-            shows: list[Callable[[int, str], None]] = []
+    def loops(self) -> Iterator[Callable[[str, int, int, str], None]]:
+        """Like `progress`, for loops of which name and length are known once they run, one after the other.
 
-            def count(done: int, total: int) -> None:
-                if not shows:
-                    shows.append(bar.enter_context(self._bar(name, total=total, done=0, unit=unit)))
-                shows[0](done, "")
+        Yields what to call with (name, done, total, unit); another name begins another bar.
+        """
+        shows: dict[str, Callable[[int, str], None]] = {}
+        with ExitStack() as bar:
+
+            def count(name: str, done: int, total: int, unit: str) -> None:
+                if name not in shows:
+                    bar.close()
+                    shows.clear()
+                    shows[name] = bar.enter_context(self._bar(name, total=total, done=0, unit=unit))
+                shows[name](done, "")
 
             yield count
 

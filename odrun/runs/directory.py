@@ -25,6 +25,7 @@ _OWN_NAMES = (
     "label_map.pbtxt",
     "origin.json",
     "metrics.jsonl",
+    "problems.csv",
     "summary.json",
     "detections.json",
     "checkpoints",
@@ -145,6 +146,11 @@ class RunDirectory:
     def export(self) -> Path:
         """The folder of the exported model: checkpoint, SavedModel, pipeline.config, label map."""
         return self.path / "export"
+
+    @property
+    def problems(self) -> Path:
+        """What is wrong with the data, a line each (CSV)."""
+        return self.path / "problems.csv"
 
     @property
     def log(self) -> Path:

@@ -1,17 +1,17 @@
 from __future__ import annotations
 
+import hashlib
 import math
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from odrun.annotations.checks import check_classes, check_images
-from odrun.annotations.files import FileContent
+from odrun.annotations.checks import Checked, Loss, check_image
+from odrun.annotations.classes import class_map
+from odrun.annotations.digests import FileContent
 from odrun.annotations.model import AnnotatedImage, Box, BoxAsRead, ImageAsRead
-from odrun.annotations.problems import ProblemLog
-
-CONTENT = FileContent("ab", 12)
+from odrun.annotations.problems import Policies
 
 
 def box(*corners: float, name: str = "cat") -> BoxAsRead:
@@ -25,36 +25,39 @@ def read(tmp_path: Path, *boxes: BoxAsRead, name: str = "a.jpg", size: tuple[int
     return ImageAsRead(name=name, image_path=tmp_path / name, boxes=boxes, split=None, **stated)
 
 
-def checked(*images: ImageAsRead, classes: list[str] | None = None) -> tuple[list[AnnotatedImage], ProblemLog]:
-    log = ProblemLog()
-    contents = {image.name: CONTENT for image in images}
-    kept = check_images(images, contents, classes, log, workers=2, progress=lambda *_: None)
-    return kept, log
+def checked(image: ImageAsRead, classes: list[str] | None = None, **policies: str) -> Checked:
+    content = image.image_path.read_bytes()
+    listed = FileContent(hashlib.sha256(content).hexdigest(), len(content))
+    return check_image(image, listed, class_map(classes), Policies(policies))
 
 
-def faults(log: ProblemLog) -> list[str]:
-    return [problem.fault for problem in log.problems]
+def faults(found: Checked) -> list[str]:
+    return [problem.fault for problem in found.problems]
+
+
+def kept(found: Checked) -> AnnotatedImage:
+    assert found.image is not None
+    return found.image
 
 
 def test_a_sound_image_is_kept_whole(tmp_path):
-    kept, log = checked(read(tmp_path, box(1, 2, 400, 300), width_px=400, height_px=300))
-    assert log.problems == []
-    assert kept == [
-        AnnotatedImage(
-            name="a.jpg",
-            image_path=tmp_path / "a.jpg",
-            annotation_path=tmp_path / "a.xml",
-            width_px=400,
-            height_px=300,
-            stored_format="jpeg",
-            re_encoded=False,
-            sha256="ab",
-            size_bytes=12,
-            look=0,
-            boxes=(Box("cat", 1, 2, 400, 300, difficult=True, truncated=True, is_crowd=True),),
-            split=None,
-        )
-    ]
+    found = checked(read(tmp_path, box(1, 2, 400, 300), width_px=400, height_px=300))
+    content = (tmp_path / "a.jpg").read_bytes()
+    whole = AnnotatedImage(
+        name="a.jpg",
+        image_path=tmp_path / "a.jpg",
+        annotation_path=tmp_path / "a.xml",
+        width_px=400,
+        height_px=300,
+        stored_format="jpeg",
+        re_encoded=False,
+        sha256=hashlib.sha256(content).hexdigest(),
+        size_bytes=len(content),
+        look=0,
+        boxes=(Box("cat", 1, 2, 400, 300, difficult=True, truncated=True, is_crowd=True),),
+        split=None,
+    )
+    assert found == Checked(whole, (), ())
 
 
 @pytest.mark.parametrize(
@@ -76,9 +79,34 @@ def test_a_sound_image_is_kept_whole(tmp_path):
     ],
 )
 def test_a_faulty_box_is_told_with_file_and_line_and_left_out(tmp_path, corners, fault):
-    kept, log = checked(read(tmp_path, box(*corners), box(1, 2, 3, 4)))
-    assert [len(image.boxes) for image in kept] == [1]
-    assert [(problem.fault, problem.file, problem.line) for problem in log.problems] == [(fault, tmp_path / "a.xml", 7)]
+    found = checked(read(tmp_path, box(*corners), box(1, 2, 3, 4)))
+    assert len(kept(found).boxes) == 1
+    places = [(problem.fault, problem.file, problem.line) for problem in found.problems]
+    assert places == [(fault, tmp_path / "a.xml", 7)]
+    assert found.losses == (Loss(fault, 0, 1),)
+
+
+@pytest.mark.parametrize(
+    ("corners", "fault", "kept_corners"),
+    [((30, 20, 10, 5), "inverted_box", (10, 5, 30, 20)), ((1, 2, 500, 4), "outside_box", (1, 2, 400, 4))],
+)
+def test_a_box_is_mended_where_that_is_the_policy(tmp_path, corners, fault, kept_corners):
+    found = checked(read(tmp_path, box(*corners)), **{fault: "fix"})
+    (only,) = kept(found).boxes
+    assert (only.xmin_px, only.ymin_px, only.xmax_px, only.ymax_px) == kept_corners
+    assert set(faults(found)) == {fault}
+    assert found.losses == ()
+
+
+@pytest.mark.parametrize(
+    ("boxes", "fault"),
+    [([(1, 2, 2.5, 40)], "tiny_box"), ([(1, 2, 30, 40), (1, 2, 30, 40)], "duplicate_box")],
+)
+def test_an_odd_box_is_taken_with_a_warning_and_left_out_if_that_is_the_policy(tmp_path, boxes, fault):
+    image = read(tmp_path, *(box(*corners) for corners in boxes))
+    taken, dropped = checked(image), checked(image, **{fault: "drop"})
+    assert (len(kept(taken).boxes), faults(taken), taken.losses) == (len(boxes), [fault], ())
+    assert (len(kept(dropped).boxes), dropped.losses) == (len(boxes) - 1, (Loss(fault, 0, 1),))
 
 
 @pytest.mark.parametrize(
@@ -90,90 +118,109 @@ def test_a_faulty_box_is_told_with_file_and_line_and_left_out(tmp_path, corners,
     ],
 )
 def test_a_box_that_leaves_by_two_pixels_or_one_percent_is_cut_and_counted(tmp_path, corners, kept_corners):
-    kept, log = checked(read(tmp_path, box(*corners)))
-    only = kept[0].boxes[0]
+    found = checked(read(tmp_path, box(*corners)))
+    only = kept(found).boxes[0]
     assert (only.xmin_px, only.ymin_px, only.xmax_px, only.ymax_px) == kept_corners
-    assert faults(log) == ["clipped_box"]
+    assert faults(found)[0] == "clipped_box"
 
 
 def test_in_a_small_image_two_pixels_are_allowed(tmp_path):
-    assert faults(checked(read(tmp_path, box(1, 1, 42, 30), size=(40, 30)))[1]) == ["clipped_box"]
-    assert faults(checked(read(tmp_path, box(1, 1, 42.1, 30)))[1]) == ["outside_box"]
+    assert faults(checked(read(tmp_path, box(1, 1, 42, 30), size=(40, 30)))) == ["clipped_box"]
+    assert faults(checked(read(tmp_path, box(1, 1, 42.1, 30), name="b.jpg", size=(40, 30)))) == ["outside_box"]
 
 
 @pytest.mark.parametrize(
     ("name", "classes", "fault", "words"),
     [
         ("", None, "empty_class", "without a class name"),
-        ("dgo", ["cat", "dog"], "unknown_class", "'dgo' is not in dataset.classes (did you mean dog)"),
-        ("CAT", ["cat", "dog"], "unknown_class", "'CAT' is not in dataset.classes (did you mean cat)"),
+        ("dgo", ["cat", "dog"], "unknown_class", "'dgo' is not among the classes (did you mean dog)"),
         ("zebra", [f"sort {n}" for n in range(99)], "unknown_class", "(none of its 99 names is close)"),
-        ("zebra", ["cat", "dog"], "unknown_class", "'zebra' is not in dataset.classes (valid: cat, dog)"),
+        ("zebra", ["cat", "dog"], "unknown_class", "'zebra' is not among the classes (valid: cat, dog)"),
     ],
 )
 def test_a_class_that_is_not_known_is_told_with_the_nearest(tmp_path, name, classes, fault, words):
-    kept, log = checked(read(tmp_path, box(1, 2, 3, 4, name=name)), classes=classes)
-    assert (kept[0].boxes, faults(log)) == ((), [fault])
-    assert words in log.problems[0].message
+    found = checked(read(tmp_path, box(1, 2, 30, 40, name=name)), classes)
+    assert (kept(found).boxes, faults(found)) == ((), [fault])
+    assert words in found.problems[0].message
+
+
+def test_another_spelling_of_a_class_is_taken_for_it(tmp_path):
+    found = checked(read(tmp_path, box(1, 2, 30, 40, name=" CAT")), ["cat", "dog"])
+    assert ([each.class_name for each in kept(found).boxes], faults(found)) == (["cat"], ["class_spelling"])
 
 
 @pytest.mark.parametrize(("width_px", "height_px"), [(300, 400), (400, 301), (401, 300), (None, 400)])
 def test_an_image_of_another_size_than_stated_is_told_once_whatever_its_boxes(tmp_path, width_px, height_px):
-    _, log = checked(read(tmp_path, box(1, 2, 900, 4), width_px=width_px, height_px=height_px))
-    assert faults(log) == ["size_mismatch"]
-    assert log.problems[0].message == f"states {width_px or 400}x{height_px} pixels, a.jpg has 400x300"
+    found = checked(read(tmp_path, box(1, 2, 900, 4), width_px=width_px, height_px=height_px))
+    assert (found.image, faults(found), found.losses) == (None, ["size_mismatch"], (Loss("size_mismatch", 1, 1),))
+    assert found.problems[0].message == f"states {width_px or 400}x{height_px} pixels, a.jpg has 400x300"
+
+
+def test_a_stated_size_can_be_passed_over(tmp_path):
+    found = checked(read(tmp_path, box(1, 2, 90, 40), width_px=10, height_px=10), size_mismatch="warn")
+    assert (len(kept(found).boxes), faults(found)) == (1, ["size_mismatch"])
 
 
 def test_an_image_that_does_not_decode_is_named(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"no image")
-    kept, log = checked(read(tmp_path))
-    assert (kept, faults(log), log.problems[0].file) == ([], ["undecodable_image"], tmp_path / "a.jpg")
+    found = checked(read(tmp_path))
+    assert (found.image, faults(found), found.problems[0].file) == (None, ["undecodable_image"], tmp_path / "a.jpg")
 
 
-def test_an_image_just_above_the_pixel_limit_is_refused_too(tmp_path, monkeypatch):
-    image = read(tmp_path, box(1, 2, 3, 4))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400 * 300 - 1)
-    assert faults(checked(image)[1]) == ["undecodable_image"]
+def test_an_image_that_changed_since_it_was_listed_is_refused_by_name(tmp_path):
+    image = read(tmp_path, box(1, 2, 30, 40))
+    found = check_image(image, FileContent("0" * 64, 1), class_map(None), Policies())
+    assert (found.image, faults(found)) == (None, ["changed_image"])
 
 
-def test_an_image_that_two_annotations_speak_of_is_told_with_both(tmp_path):
-    first = read(tmp_path, box(1, 2, 3, 4))
-    second = read(tmp_path, box(1, 2, 3, 4), annotation_path=tmp_path / "b.xml")
-    kept, log = checked(first, second)
-    assert (len(kept), faults(log)) == (1, ["duplicate_image"])
-    assert str(log.problems[0]) == f"{tmp_path / 'b.xml'}: speaks of {tmp_path / 'a.jpg'}, as {tmp_path / 'a.xml'} does"
+def test_an_image_that_is_gone_is_named(tmp_path):
+    image = read(tmp_path, box(1, 2, 30, 40))
+    (tmp_path / "a.jpg").unlink()
+    found = check_image(image, FileContent("0" * 64, 1), class_map(None), Policies())
+    assert (found.image, faults(found)) == (None, ["undecodable_image"])
 
 
 def test_a_wrong_extension_is_mended_and_counted(tmp_path):
-    kept, log = checked(read(tmp_path, box(1, 2, 3, 4), name="a.png"))
-    assert (kept[0].stored_format, kept[0].re_encoded, faults(log)) == ("jpeg", False, ["wrong_extension"])
+    found = checked(read(tmp_path, box(1, 2, 3, 4), name="a.png"))
+    assert (kept(found).stored_format, kept(found).re_encoded) == ("jpeg", False)
+    assert faults(found) == ["wrong_extension"]
 
 
 def test_what_tensorflow_does_not_take_will_be_stored_as_png(tmp_path):
     Image.new("RGB", (40, 30)).save(tmp_path / "a.webp")
-    kept, log = checked(read(tmp_path, box(1, 2, 3, 4), name="a.webp"))
-    assert (kept[0].stored_format, kept[0].re_encoded, faults(log)) == ("png", True, ["re_encoded_image"])
+    found = checked(read(tmp_path, box(1, 2, 3, 4), name="a.webp"))
+    assert (kept(found).stored_format, kept(found).re_encoded) == ("png", True)
+    assert faults(found) == ["re_encoded_image"]
 
 
-def test_an_image_without_boxes_is_kept_with_a_warning(tmp_path):
-    kept, log = checked(read(tmp_path))
-    assert (kept[0].boxes, faults(log)) == ((), ["image_without_boxes"])
+@pytest.mark.parametrize(("policy", "is_kept"), [("warn", True), ("drop", False)])
+def test_an_image_without_boxes_is_background_or_left_out(tmp_path, policy, is_kept):
+    found = checked(read(tmp_path), image_without_boxes=policy)
+    assert ((found.image is not None), faults(found)) == (is_kept, ["image_without_boxes"])
 
 
-def test_images_come_sorted_and_progress_counts_them_all(tmp_path):
-    images = [read(tmp_path, box(1, 2, 3, 4), name=f"{name}.jpg") for name in "cab"]
-    steps = []
-    contents = {image.name: CONTENT for image in images}
-    kept = check_images(images, contents, None, ProblemLog(), workers=2, progress=lambda *step: steps.append(step))
-    assert [image.name for image in kept] == ["a.jpg", "b.jpg", "c.jpg"]
-    assert steps == [(1, 3), (2, 3), (3, 3)]
+def turned(path: Path, orientation: int) -> None:
+    """An image that is 40x30 pixels when it is upright, stored as its EXIF orientation says."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", (30, 40) if orientation > 4 else (40, 30)).save(path, "JPEG", exif=exif)
 
 
-def test_classes_are_those_given_or_all_sorted(tmp_path):
-    kept, _ = checked(read(tmp_path, box(1, 2, 3, 4, name="dog"), box(1, 2, 3, 4)))
-    log = ProblemLog()
-    assert check_classes(kept, None, tmp_path, log) == ("cat", "dog")
-    assert check_classes(kept, ["dog", "cat"], tmp_path, log) == ("dog", "cat")
-    assert log.problems == []
-    assert check_classes(kept, ["dog", "cat", "zebra"], tmp_path, log) == ("dog", "cat", "zebra")
-    assert [str(problem) for problem in log.problems] == [f"{tmp_path}: has no box of the class 'zebra'"]
+@pytest.mark.parametrize(
+    ("orientation", "stated", "corners", "kept_corners"),
+    [
+        (6, (30, 40), (0, 0, 10, 40), (0, 0, 40, 10)),
+        (6, (40, 30), (0, 0, 40, 10), (0, 0, 40, 10)),
+        (6, (None, None), (0, 0, 40, 10), (0, 0, 40, 10)),
+        (3, (40, 30), (0, 0, 40, 10), (0, 0, 40, 10)),
+    ],
+)
+def test_boxes_of_a_turned_image_are_upright(tmp_path, orientation, stated, corners, kept_corners):
+    """With orientation 6 the viewer turns the stored picture a quarter clockwise: its left edge is the top."""
+    turned(tmp_path / "a.jpg", orientation)
+    found = checked(read(tmp_path, box(*corners), width_px=stated[0], height_px=stated[1]))
+    image = kept(found)
+    (only,) = image.boxes
+    assert faults(found) == ["turned_image"]
+    assert (image.width_px, image.height_px, image.stored_format) == (40, 30, "jpeg")
+    assert (only.xmin_px, only.ymin_px, only.xmax_px, only.ymax_px) == kept_corners

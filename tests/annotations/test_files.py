@@ -1,15 +1,12 @@
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
 import pytest
 
-from odrun.annotations.files import FileContent, ListedFile, list_files, read_contents
+from odrun.annotations.files import ListedFile, beginning, list_files
 from odrun.annotations.problems import ProblemLog
-
-SUFFIXES = frozenset((".xml", ".jpg"))
 
 
 def made(root: Path, *names: str) -> None:
@@ -19,12 +16,12 @@ def made(root: Path, *names: str) -> None:
 
 
 def names_in(root: Path) -> list[str]:
-    return [file.name for file in list_files(root, SUFFIXES, ProblemLog())]
+    return [file.name for file in list_files(root, ProblemLog())]
 
 
-def test_the_listing_is_recursive_sorted_and_takes_known_endings_in_any_case(tmp_path):
+def test_the_listing_is_recursive_and_sorted(tmp_path):
     made(tmp_path, "b/c.XML", "a.jpg", "b.xml", "b/notes.md", "b/d e%ä.Jpg")
-    assert names_in(tmp_path) == ["a.jpg", "b.xml", "b/c.XML", "b/d e%ä.Jpg"]
+    assert names_in(tmp_path) == ["a.jpg", "b.xml", "b/c.XML", "b/d e%ä.Jpg", "b/notes.md"]
 
 
 def test_hidden_files_and_folders_are_passed_over(tmp_path):
@@ -49,19 +46,10 @@ def test_a_listed_file_knows_its_ending():
     assert not ListedFile("a.xml", Path("a.xml")).is_image
 
 
-def test_contents_are_digests_and_sizes(tmp_path):
-    made(tmp_path, "a.jpg")
-    log = ProblemLog()
-    contents = read_contents(list_files(tmp_path, SUFFIXES, log), log, workers=2)
-    assert contents == {"a.jpg": FileContent(hashlib.sha256(b"a.jpg").hexdigest(), 5)}
-    assert log.problems == []
-
-
-def test_a_broken_link_is_a_problem_with_its_name(tmp_path):
-    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere")
-    log = ProblemLog()
-    assert read_contents(list_files(tmp_path, SUFFIXES, log), log, workers=1) == {}
-    assert [(problem.fault, problem.file) for problem in log.problems] == [("unreadable_file", tmp_path / "gone.jpg")]
+def test_the_beginning_of_a_file_is_cut_and_of_an_unreadable_one_empty(tmp_path):
+    made(tmp_path, "abc.xml")
+    assert beginning(ListedFile("abc.xml", tmp_path / "abc.xml"), size_bytes=2) == b"ab"
+    assert beginning(ListedFile("gone.xml", tmp_path / "gone.xml")) == b""
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may read everything")
@@ -69,6 +57,6 @@ def test_a_folder_without_permission_is_a_problem_with_its_name(tmp_path):
     made(tmp_path, "closed/a.jpg")
     (tmp_path / "closed").chmod(0)
     log = ProblemLog()
-    list_files(tmp_path, SUFFIXES, log)
+    list_files(tmp_path, log)
     (tmp_path / "closed").chmod(0o700)
     assert [(problem.fault, problem.file) for problem in log.problems] == [("unreadable_file", tmp_path / "closed")]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from odrun.annotations.model import AnnotatedImage, Box, DataSet
+from odrun.annotations.model import AnnotatedImage, Box
 
 
 def image(name: str, *boxes: Box, width_px: int = 40) -> AnnotatedImage:
@@ -49,25 +49,3 @@ def test_an_image_has_pixels_and_a_format_that_is_stored():
         image("a.jpg", width_px=0)
     with pytest.raises(ValueError, match="webp is not stored"):
         AnnotatedImage("a", Path("a"), Path("a"), 1, 1, "webp", False, "00", 10, 0, (), None)
-
-
-def test_a_data_set_keeps_the_training_part_first():
-    first, second = image("b.jpg", Box("cat", 1, 2, 3, 4)), image("a.jpg")
-    assert DataSet(("cat",), (first,), (second,)).images == (first, second)
-
-
-@pytest.mark.parametrize(
-    ("classes", "train", "validation", "fault"),
-    [
-        (("cat",), (), ("a",), "at least one image"),
-        (("cat",), ("a",), (), "at least one image"),
-        (("cat",), ("a",), ("a",), "twice"),
-        (("dog",), ("a",), ("b",), "not among the classes"),
-        (("cat", "cat"), ("a",), ("b",), "each once"),
-        ((), ("a",), ("b",), "has classes"),
-    ],
-)
-def test_a_data_set_that_cannot_be_trained_on_does_not_exist(classes, train, validation, fault):
-    box = Box("cat", 1, 2, 3, 4)
-    with pytest.raises(ValueError, match=fault):
-        DataSet(classes, tuple(image(n, box) for n in train), tuple(image(n, box) for n in validation))

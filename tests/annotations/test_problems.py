@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import csv
+import os
+import re
 from pathlib import Path
 
 import pytest
 
-from odrun.annotations.problems import FAULTS, Policy, Problem, ProblemLog
+from odrun.annotations.problems import FAULTS, Policies, Policy, Problem, ProblemLog
 from odrun.errors import InputError
 
 FOLDER = Path("data")
@@ -18,13 +21,58 @@ def log_of(*faults: str) -> ProblemLog:
 
 
 def test_the_issue_s_policies_are_kept():
-    by_policy = {policy: {name for name, fault in FAULTS.items() if fault.policy is policy} for policy in Policy}
-    assert by_policy[Policy.FIX] == {"clipped_box", "wrong_extension", "re_encoded_image"}
-    assert "near_duplicate" in by_policy[Policy.WARN]
+    defaults = Policies()
+    by_policy = {policy: {name for name in FAULTS if defaults[name] is policy} for policy in Policy}
+    assert by_policy[Policy.FIX] == {
+        *("clipped_box", "wrong_extension", "re_encoded_image", "turned_image", "class_spelling")
+    }
+    assert {"near_duplicate", "tiny_box", "image_without_boxes"} <= by_policy[Policy.WARN]
     assert {
         *("malformed_annotation", "doctype", "missing_image", "undecodable_image", "unknown_class", "empty_class"),
-        *("inverted_box", "empty_box", "outside_box", "bad_number", "size_mismatch", "duplicate_image"),
+        *("inverted_box", "empty_box", "outside_box", "bad_number", "size_mismatch", "duplicate_image", "duplicate_id"),
     } <= by_policy[Policy.ERROR]
+    assert by_policy[Policy.DROP] == set()
+
+
+def test_a_fault_can_be_given_another_policy_that_it_can_have():
+    policies = Policies({"outside_box": "drop"})
+    assert (policies["outside_box"], policies["empty_box"]) == (Policy.DROP, Policy.ERROR)
+    log = ProblemLog(policies)
+    assert log.add("outside_box", Path("a.xml"), "far out") is Policy.DROP
+    log.refuse_errors(FOLDER)
+    assert log.counts(Policy.DROP) == {"outside_box": 1}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "what", "remedy"),
+    [
+        ({"outside_bxo": "drop"}, "there is no fault 'outside_bxo'", "outside_box"),
+        ({"empty_box": "fix"}, "dataset.problems.empty_box cannot be 'fix'", "one of error, drop"),
+        ({"empty_box": "ignore"}, "dataset.problems.empty_box cannot be 'ignore'", "one of error, drop"),
+    ],
+)
+def test_a_policy_that_cannot_be_is_refused(chosen, what, remedy):
+    with pytest.raises(InputError, match=re.escape(what)) as caught:
+        Policies(chosen)
+    assert remedy in str(caught.value.remedy)
+
+
+def test_the_list_has_every_problem_found_before_and_after(tmp_path):
+    log = ProblemLog()
+    log.add("empty_box", Path("a.xml"), "a, b\nc", line=3)
+    with (tmp_path / "problems.csv").open("w", encoding="utf-8") as stream:
+        log.list_to(stream)
+        log.add("near_duplicate", Path(os.fsdecode(b"\xff.jpg")), "looks like a")
+    with (tmp_path / "problems.csv").open(encoding="utf-8", newline="") as stream:
+        assert [list(row.values()) for row in csv.DictReader(stream)] == [
+            ["empty_box", "error", "a.xml", "3", "a, b\nc"],
+            ["near_duplicate", "warn", "\\xff.jpg", "", "looks like a"],
+        ]
+
+
+def test_of_a_common_fault_all_are_counted_and_some_are_kept():
+    log = log_of(*["empty_box"] * 3000)
+    assert (log.counts(Policy.ERROR), len(log.problems)) == ({"empty_box": 3000}, 1000)
 
 
 def test_a_fault_that_is_not_in_the_catalogue_is_refused():

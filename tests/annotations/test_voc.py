@@ -33,7 +33,8 @@ def written(root: Path, files: dict[str, str | bytes]) -> Path:
 
 def read(root: Path) -> tuple[list[ImageAsRead], ProblemLog]:
     log = ProblemLog()
-    return READERS["voc"].read(list_files(root, READERS["voc"].suffixes, log), log), log
+    files = [file for file in list_files(root, log) if file.suffix in READERS["voc"].suffixes]
+    return list(READERS["voc"].read(files, log)), log
 
 
 def told(log: ProblemLog, root: Path) -> list[tuple[str, str, int | None]]:

@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+# Byte code is there where people work; without it every process would compile all that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 ODRUN = str(Path(sys.executable).with_name("odrun"))
 
 

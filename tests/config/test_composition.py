@@ -37,7 +37,7 @@ ENTRY = "model=ssd_mobilenet_v2_fpnlite_digits"
         ("train.steps=1e4", "train.steps is 10000.0, where a whole number is meant", "train.steps=10000"),
         ("train.steps=null", "train.steps cannot be null", "train.steps=VALUE"),
         ("verbose=7up", "verbose is '7up', where true or false is meant", "verbose=VALUE"),
-        ("dataset.classes=cat", "dataset.classes is one value, where a list is meant", "'dataset.classes=[cat]'"),
+        ("train.freeze=cat", "train.freeze is one value, where a list is meant", "'train.freeze=[cat]'"),
         ("pipeline=3", "pipeline is 3, where a group of values is meant", "set a value below it: pipeline.NAME=VALUE"),
         (
             "pipeline.model.ssd.num_clases=3",
@@ -183,7 +183,7 @@ def test_rarer_faults_come_with_a_remedy_and_without_traceback(
             ", line 2, column 7",
         ),
         ("dataset/mine", "formatt: voc\n", "there is no dataset.formatt", ""),
-        ("dataset/mine", "split_seed: x\n", "dataset.split_seed is 'x', where a whole number is meant", ""),
+        ("dataset/mine", "split:\n  seed: x\n", "dataset.split.seed is 'x', where a whole number is meant", ""),
         ("dataset/mine", "defaults: [voca]\n", "dataset has no option voca", ""),
         (
             "experiment/mine",

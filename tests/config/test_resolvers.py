@@ -90,7 +90,7 @@ def test_averages_are_kept_where_a_decay_is_set_or_the_entry_has_them() -> None:
 
 def test_the_groups_of_train_are_listed_with_options_and_defaults() -> None:
     lines = resolvers.group_options("train").splitlines()
-    assert "  dataset=      digits*, voc" in lines
+    assert "  dataset=      digits*, folder, voc" in lines
     assert [line.split("=")[0].strip() for line in lines] == [
         "augmentation",
         "dataset",

@@ -136,7 +136,7 @@ def test_the_origin_tells_overrides_versions_and_data(trained: Ended) -> None:
 
     assert "train.steps=5" in origin["overrides"]
     assert origin["versions"]["tensorflow"].startswith("2.20")
-    assert origin["seeds"] == {"train.seed": 0, "dataset.split_seed": 0}
+    assert origin["seeds"] == {"train.seed": 0, "dataset.split.seed": 0}
     assert len(origin["data_fingerprint"]) == 64
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +13,19 @@ import pytest
 from PIL import Image
 
 from odrun import compat
-from odrun.annotations.images import as_png, inspect_image
-from odrun.annotations.model import AnnotatedImage, Box, DataSet
+from odrun.annotations.coco import read_coco
+from odrun.annotations.files import ListedFile
+from odrun.annotations.gathering import KeptImage, Place
+from odrun.annotations.images import as_stored, inspect_image
+from odrun.annotations.model import AnnotatedImage, Box, Keypoint, Polygons, RunLengths
+from odrun.annotations.problems import ProblemLog
 from odrun.records.example import bytes_feature, example_bytes, float_feature, image_example, int_feature
 from odrun.records.index import RecordIndex
 from odrun.records.label_map import label_ids, label_map_text
-from odrun.records.manifest import load
-from odrun.records.shards import write_shards
-from odrun.records.writer import write_records
+from odrun.records.manifest import Ledger, Station, load
+from odrun.records.masks import mask_pixels
+from odrun.records.shards import write_shard
+from odrun.records.writer import Plan, write_records
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (30, 40, 3), dtype=np.uint8)
 BOXES = (Box("cat", 1, 2, 3.3, 4), Box("dög", 0, 0, 40, 30, difficult=True, truncated=True, is_crowd=True))
@@ -42,14 +49,33 @@ def image(path: Path, boxes: tuple[Box, ...] = BOXES, kind: str = "JPEG") -> Ann
 
 
 def prepared(tmp_path: Path):
-    data = DataSet(
-        ("dög", "cat"),
-        (image(tmp_path / "a.jpg"), image(tmp_path / "b.jpg", ())),
-        (image(tmp_path / "c.png", kind="PNG"), image(tmp_path / "d.bmp", kind="BMP")),
-    )
+    parts = {
+        "train": [image(tmp_path / "a.jpg"), image(tmp_path / "b.jpg", ())],
+        "validation": [image(tmp_path / "c.png", kind="PNG"), image(tmp_path / "d.bmp", kind="BMP")],
+    }
+    kept = {}
+    with (tmp_path / "spool").open("wb") as spool:
+        for part, images in parts.items():
+            kept[part] = []
+            for each in images:
+                blob = pickle.dumps(each)
+                place = Place(spool.tell(), len(blob))
+                spool.write(blob)
+                kept[part].append(KeptImage(each.name, (), None, b"", 0, each.size_bytes, False, (), place))
     folder = tmp_path / "records [of] 1*"
     folder.mkdir()
-    write_records(data, folder, fingerprint="", problems={}, workers=1)
+    names = {"cat": "cat", "dög": "dög"}
+    ledger = Ledger({station: Station(4, 6) for station in ("read", "written")}, {}, {})
+    write_records(
+        Plan(kept, ("dög", "cat"), names, has_masks=False, keypoint_names=()),
+        folder,
+        tmp_path / "spool",
+        fingerprint="",
+        problems={},
+        ledger=ledger,
+        workers=1,
+        progress=lambda _: None,
+    )
     found = load(folder)
     assert found is not None
     return found
@@ -83,8 +109,8 @@ def test_a_record_file_has_the_bytes_of_tensorflow_s_own(tf, tmp_path):
     with tf.io.TFRecordWriter(str(tmp_path / "own")) as own:
         for payload in payloads:
             own.write(payload)
-    ours = write_shards(tmp_path, "x", payloads, count=3, shards=1)[0]
-    assert ours.read_bytes() == (tmp_path / "own").read_bytes()
+    write_shard(tmp_path / "ours", payloads)
+    assert (tmp_path / "ours").read_bytes() == (tmp_path / "own").read_bytes()
     assert list(RecordIndex([tmp_path / "own"], pattern="")) == payloads
 
 
@@ -108,6 +134,116 @@ def test_the_od_api_decodes_every_record_found_by_the_pattern(tf, tmp_path):
         assert np.allclose(each["groundtruth_area"].numpy(), [] if number == 1 else [4.6, 1200])
     for each in decoded[2:]:
         assert np.array_equal(each["image"].numpy(), PIXELS)
+
+
+NAMES = ("nose", "left ear", "tail")
+NOSE, TAIL = Keypoint("nose", 4, 3, 2), Keypoint("tail", 39.5, 28, 1)
+POLYGON = Polygons(((2, 3, 30, 5, 12, 25), (20, 10, 38, 10, 38, 28, 20, 28)))
+RUNS = RunLengths(30, 40, (600, 300, 10, 290))
+LABELLED = (
+    Box("cat", 1, 2, 39, 29, mask=POLYGON, keypoints=(TAIL, NOSE, Keypoint("left ear", 7, 7, 0))),
+    Box("cat", 0, 0, 40, 30, is_crowd=True, mask=RUNS),
+    Box("dög", 5, 6, 20, 16, keypoints=(Keypoint("nose", 0, 0, 1),)),
+)
+KEYPOINT_LABEL_MAP = """
+item {{ id: 1 name: "dög" }}
+item {{ id: 2 name: "cat" {keypoints} }}
+"""
+
+
+@pytest.mark.parametrize("boxes", [LABELLED, LABELLED[2:], ()])
+@pytest.mark.parametrize("names", [NAMES, NAMES[::-1]])
+@pytest.mark.parametrize("by_name", [False, True])
+def test_the_od_api_decodes_masks_and_keypoints(tf, tmp_path, boxes, names, by_name):
+    from object_detection.data_decoders.tf_example_decoder import TfExampleDecoder
+    from object_detection.protos import input_reader_pb2
+
+    each = image(tmp_path / "a.jpg", boxes)
+    record = image_example(
+        each,
+        each.image_path.read_bytes(),
+        sha256="ab",
+        label_ids={"dög": 1, "cat": 2},
+        source_id=1,
+        has_masks=True,
+        keypoint_names=names,
+    )
+    own = tf.train.Example.FromString(record)
+    assert own.SerializeToString(deterministic=True) == record
+    label_map = tmp_path / "label_map.pbtxt"
+    keypoints = " ".join(f'keypoints {{ id: {number} label: "{name}" }}' for number, name in enumerate(NAMES))
+    label_map.write_text(KEYPOINT_LABEL_MAP.format(keypoints=keypoints))
+    decoded = TfExampleDecoder(
+        load_instance_masks=True,
+        instance_mask_type=input_reader_pb2.PNG_MASKS,
+        label_map_proto_file=str(label_map),
+        num_keypoints=3,
+        use_keypoint_label_map=by_name,
+    ).decode(tf.constant(record))
+    masks = [mask_pixels(box, height_px=30, width_px=40) for box in boxes]
+    assert np.array_equal(decoded["groundtruth_instance_masks"].numpy(), np.reshape(masks, (-1, 30, 40)))
+    points = {(row, point.name): point for row, box in enumerate(boxes) for point in box.keypoints if point.visibility}
+    order = NAMES if by_name else names
+    wanted = [[points.get((row, name)) for name in order] for row in range(len(boxes))]
+    visible = np.array([[point is not None for point in row] for row in wanted], bool).reshape(-1, 3)
+    places = [[(point.y_px / 30, point.x_px / 40) if point else (np.nan,) * 2 for point in row] for row in wanted]
+    assert np.array_equal(decoded["groundtruth_keypoint_visibilities"].numpy(), visible)
+    assert np.allclose(decoded["groundtruth_keypoints"].numpy(), np.reshape(places, (-1, 3, 2)), equal_nan=True)
+
+
+def test_a_coco_file_becomes_the_record_of_the_od_api_s_own_converter(tf, tmp_path):
+    create = pytest.importorskip("object_detection.dataset_tools.create_coco_tf_record")
+    image(tmp_path / "a.jpg")
+    names = [name.decode() for name in create._COCO_KEYPOINT_NAMES]
+    person = {"id": 4, "name": "person", "keypoints": names}
+    crowd = {"size": [30, 40], "counts": [600, 300, 10, 290]}
+    seen = [
+        number for place in range(17) for number in ((place + 1.5, place, 1 + place % 2) if place % 3 else (0, 0, 0))
+    ]
+    common = {"image_id": 9, "category_id": 4, "iscrowd": 0, "area": 1}
+    annotations = [
+        common | {"id": 1, "bbox": [1, 2, 30.5, 20], "segmentation": list(map(list, POLYGON.rings_px))},
+        common | {"id": 2, "bbox": [15, 0, 10, 30], "segmentation": crowd, "iscrowd": 1},
+        common | {"id": 3, "bbox": [0, 0, 40, 30], "segmentation": [[0, 0, 40, 0, 40, 30, 0, 30]]},
+    ]
+    keypoints = {1: {"keypoints": seen, "num_keypoints": 11}}
+    stated = {"id": 9, "file_name": "a.jpg", "width": 40, "height": 30}
+    theirs = create.create_tf_example(stated, annotations, str(tmp_path), {4: person}, True, keypoints)[1]
+
+    held = [each | {"keypoints": seen} if each["id"] == 1 else each for each in annotations]
+    (tmp_path / "a.json").write_text(json.dumps({"images": [stated], "annotations": held, "categories": [person]}))
+    files = [ListedFile(name, tmp_path / name) for name in ("a.jpg", "a.json")]
+    (read,) = read_coco(files, ProblemLog())
+    boxes = tuple(
+        Box(
+            each.class_name,
+            *(each.xmin_px, each.ymin_px, each.xmax_px, each.ymax_px),
+            is_crowd=each.is_crowd,
+            mask=each.mask,
+            keypoints=each.keypoints,
+        )
+        for each in read.boxes
+    )
+    proven = image(tmp_path / "a.jpg", boxes)
+    content = image_example(
+        proven,
+        proven.image_path.read_bytes(),
+        sha256=proven.sha256,
+        label_ids={"person": 1},
+        source_id=9,
+        has_masks=True,
+        keypoint_names=names,
+    )
+    ours, wanted = tf.train.Example.FromString(content).features.feature, theirs.features.feature
+    assert set(wanted) - set(ours) == set()
+    for key in set(wanted) - {"image/object/mask", "image/object/area"}:
+        assert ours[key] == wanted[key], key
+    masks = [
+        [tf.io.decode_png(png).numpy()[..., 0] > 0 for png in each["image/object/mask"].bytes_list.value]
+        for each in (ours, wanted)
+    ]
+    assert len(masks[0]) == 3
+    assert np.array_equal(*masks)
 
 
 def test_the_od_api_reads_the_label_map(tf, tmp_path):
@@ -136,8 +272,9 @@ def test_whatever_is_stored_tensorflow_decodes_to_pillow_s_pixels(tf, tmp_path, 
     picture = Image.fromarray(PIXELS[..., 0].astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(PIXELS)
     (picture if mode == "I;16" else picture.convert(mode)).save(path, kind)
     content = path.read_bytes()
-    stored = content if inspect_image(path).plain else as_png(content)
+    stored = content if inspect_image(content).plain else as_stored(content)
     pixels = tf.io.decode_image(stored, channels=3, expand_animations=False).numpy()
-    wanted = np.asarray(Image.open(io.BytesIO(stored)).convert("RGB")).astype(int)
+    # Of 16 bits TensorFlow takes the upper ones, as odrun does, and Pillow's conversion does not.
+    wanted = PIXELS[..., :1] if mode == "I;16" else np.asarray(Image.open(io.BytesIO(stored)).convert("RGB"))
     assert pixels.shape == (30, 40, 3)
-    assert np.abs(pixels - wanted).max() <= (8 if kind == "JPEG" else 0)
+    assert np.abs(pixels - wanted.astype(int)).max() <= (8 if kind == "JPEG" else 0)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import hashlib
 import struct
+from dataclasses import replace
 from pathlib import Path
 
-from odrun.annotations.model import AnnotatedImage, Box
+from odrun.annotations.model import AnnotatedImage, Box, Keypoint, Polygons
 from odrun.records.example import bytes_feature, example_bytes, float_feature, image_example, int_feature
+from odrun.records.masks import mask_png
 
 
 def test_a_feature_of_bytes_is_the_wire_format_s():
@@ -47,3 +50,43 @@ def test_corners_are_fractions_of_the_image():
         assert f"image/object/bbox/{key}".encode() + b"\x12\x08" + float_feature([value]) in content
     assert b"image/object/class/label\x12\x05" + int_feature([3]) in content
     assert b"image/object/area\x12\x08" + float_feature([450.0]) in content
+
+
+NOSE, TAIL = Keypoint("nose", 10, 5, 2), Keypoint("tail", 30, 15, 1)
+MASKED = Box("cat", 10, 5, 40, 20, mask=Polygons(((10, 5, 40, 5, 40, 20),)), keypoints=(TAIL, NOSE))
+PLAIN = Box("cat", 1, 2, 3, 4, difficult=True)
+
+
+def content(*boxes: Box, **more) -> bytes:
+    image = AnnotatedImage("a", Path("a"), Path("a"), 40, 20, "png", False, "0", 1, 0, boxes, None)
+    return image_example(image, b"x", sha256="0", label_ids={"cat": 3}, source_id=1, **more)
+
+
+def field(feature: bytes) -> bytes:
+    """A feature as it follows its key."""
+    return example_bytes({"": feature}).split(b"\x0a\x00", 1)[1]
+
+
+def test_masks_and_keypoints_do_not_change_the_bytes_where_they_are_not_asked_for():
+    assert content(MASKED, PLAIN) == content(replace(MASKED, mask=None, keypoints=()), PLAIN)
+    digest = hashlib.sha256(content(MASKED, PLAIN)).hexdigest()
+    assert digest == "f5cfa67a21da5faa3b21b629b0326a8065c1a0e7e5f2bda42083421fba5c3984"
+
+
+def test_every_box_has_a_mask_where_one_has():
+    masks = [mask_png(box, height_px=20, width_px=40) for box in (MASKED, PLAIN)]
+    assert masks[0] != masks[1]
+    assert b"image/object/mask" + field(bytes_feature(masks)) in content(MASKED, PLAIN, has_masks=True)
+    assert b"image/object/mask" + field(bytes_feature([])) in content(has_masks=True)
+
+
+def test_every_box_has_every_keypoint_in_one_order():
+    found = content(MASKED, PLAIN, keypoint_names=("nose", "ear", "tail"))
+    for key, feature in (
+        ("x", float_feature([0.25, 0, 0.75, 0, 0, 0])),
+        ("y", float_feature([0.25, 0, 0.75, 0, 0, 0])),
+        ("visibility", int_feature([2, 0, 1, 0, 0, 0])),
+        ("text", bytes_feature([b"nose", b"ear", b"tail"] * 2)),
+        ("num", int_feature([2, 0])),
+    ):
+        assert f"image/object/keypoint/{key}".encode() + field(feature) in found

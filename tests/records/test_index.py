@@ -9,14 +9,22 @@ import pytest
 
 from odrun.errors import InputError, OdrunError, RunFailedError
 from odrun.records.index import RecordIndex
-from odrun.records.shards import write_shards
+from odrun.records.shards import shard_name, write_shard
 
 PAYLOADS = [b"a" * 10, b"", b"\x00\xff" * 50, b"last", b"one more"]
 
 
+def write_shards(folder: Path, name: str, payloads: list[bytes], *, shards: int) -> list[Path]:
+    """The payloads in files of nearly equal numbers."""
+    paths = [folder / shard_name(name, number, shards) for number in range(shards)]
+    for number, path in enumerate(paths):
+        write_shard(path, payloads[len(payloads) * number // shards : len(payloads) * (number + 1) // shards])
+    return paths
+
+
 @pytest.fixture
 def files(tmp_path: Path) -> list[Path]:
-    return write_shards(tmp_path, "train", PAYLOADS, count=5, shards=2)
+    return write_shards(tmp_path, "train", PAYLOADS, shards=2)
 
 
 def read(path: Path) -> list[bytes]:
@@ -36,7 +44,7 @@ def test_any_record_of_any_file_is_read_by_its_number(files: list[Path], tmp_pat
 def test_a_folder_with_signs_of_a_glob_in_its_name_is_found_as_tensorflow_finds_it(tmp_path: Path) -> None:
     folder = tmp_path / "a [x]*?"
     folder.mkdir()
-    write_shards(folder, "train", PAYLOADS, count=5, shards=1)
+    write_shards(folder, "train", PAYLOADS, shards=1)
     escaped = str(tmp_path) + "/a \\[x\\]\\*\\?"
 
     assert list(RecordIndex.matching(f"{escaped}/train-?????-of-00001.tfrecord")) == PAYLOADS
@@ -72,7 +80,7 @@ def test_closed_files_are_opened_again_for_the_next_record(files: list[Path]) ->
     [(0, "length that does not fit"), (9, "length that does not fit"), (14, "not fit its checksum"), (22, "not fit")],
 )
 def test_a_flipped_bit_is_found_and_named(tmp_path: Path, position: int, fault: str) -> None:
-    path = write_shards(tmp_path, "x", PAYLOADS, count=5, shards=1)[0]
+    path = write_shards(tmp_path, "x", PAYLOADS, shards=1)[0]
     content = bytearray(path.read_bytes())
     content[position] ^= 1
     path.write_bytes(content)
@@ -87,7 +95,7 @@ def test_a_flipped_bit_is_found_and_named(tmp_path: Path, position: int, fault: 
 
 @pytest.mark.parametrize("kept", [5, 15, 24])
 def test_a_file_cut_off_is_found_when_it_is_opened(tmp_path: Path, kept: int) -> None:
-    path = write_shards(tmp_path, "x", PAYLOADS, count=5, shards=1)[0]
+    path = write_shards(tmp_path, "x", PAYLOADS, shards=1)[0]
     path.write_bytes(path.read_bytes()[:kept])
 
     with pytest.raises(InputError, match="record 0 is cut off"):

@@ -5,15 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from odrun.annotations.files import FileContent
+from odrun.annotations.digests import FileContent
 from odrun.records import manifest
-from odrun.records.manifest import PartCounts, PreparedData, fingerprint_of, load, manifest_text
+from odrun.records.manifest import Ledger, PartCounts, PreparedData, Station, fingerprint_of, load, manifest_text
 
 COUNTS = {"train": PartCounts(2, 5), "validation": PartCounts(1, 0)}
 SHARDS = {
     "train": ["train-00000-of-00002.tfrecord", "train-00001-of-00002.tfrecord"],
     "validation": ["validation-00000-of-00001.tfrecord"],
 }
+LEDGER = Ledger(
+    stations={"files": Station(4, None), "read": Station(4, 9), "written": Station(3, 5)},
+    images_left_out={"undecodable_image": 1},
+    boxes_left_out={"undecodable_image": 3, "empty_box": 1},
+)
 CONTENTS = {"a.jpg": FileContent("01", 3), "b.xml": FileContent("02", 4)}
 
 
@@ -23,7 +28,7 @@ def prepared(folder: Path) -> Path:
     shards = {part: [folder / name for name in names] for part, names in SHARDS.items()}
     for path in (path for paths in shards.values() for path in paths):
         path.write_bytes(b"record")
-    text = manifest_text("f00d", ("dög", "cat"), COUNTS, shards, {"clipped_box": 3})
+    text = manifest_text("f00d", ("dög", "cat"), COUNTS, shards, {"clipped_box": 3}, LEDGER)
     (folder / "manifest.json").write_text(text, encoding="utf-8")
     return folder
 
@@ -39,6 +44,8 @@ def test_what_was_written_is_loaded(tmp_path):
         classes=("dög", "cat"),
         counts=COUNTS,
         problems={"clipped_box": 3},
+        listing=folder / "problems.csv",
+        ledger=LEDGER,
     )
 
 
@@ -107,3 +114,9 @@ def test_the_fingerprint_depends_on_the_writer_s_version(monkeypatch):
     before = fingerprint_of(CONTENTS, {})
     monkeypatch.setattr(manifest, "WRITER_VERSION", 99)
     assert fingerprint_of(CONTENTS, {}) != before
+
+
+def test_a_ledger_says_what_no_fault_explains():
+    assert LEDGER.unexplained() == Station(0, 0)
+    lost = Ledger(LEDGER.stations, {}, {"empty_box": 1})
+    assert lost.unexplained() == Station(1, 3)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from odrun.commands.prepare import prepare
+from odrun.commands.preparing import prepare
 from odrun.compat.autograph import library_code_unconverted
 from odrun.compat.engine import DetectionModel, seed_everything
 from odrun.compat.restoring import name_of
@@ -69,7 +69,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Any:
         ),
     )
     assert isinstance(job, TrainJob)
-    data = prepare(job.dataset, job.paths.cache_dir, report=lambda _: None, progress=lambda done, total: None)
+    data = prepare(job.dataset, job.paths.cache_dir, report=lambda _: None, progress=lambda *_: None)
     completed = complete(
         build(job.pipeline, job.augmentation),
         train_records=data.train_records,

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from odrun.records.folders import one_writer, whole_folder
+from odrun.runs.folders import one_writer, whole_folder
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from odrun.records.folders import one_writer, whole_folder
+from odrun.runs.folders import one_writer, whole_folder
 folder = Path(sys.argv[1])
 with one_writer(folder, waiting=lambda: None), whole_folder(folder) as temporary:
     (temporary / "half").write_text("written")

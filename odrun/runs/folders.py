@@ -11,13 +11,13 @@ from odrun.runs.locks import locked
 
 
 @contextmanager
-def one_writer(folder: Path, *, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock on making `folder`; if another process holds it, call `waiting` once and wait.
+def one_writer(path: Path, *, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock on making `path`; if another process holds it, call `waiting` once and wait.
 
-    The lock is a file beside the folder that the system unlocks when its holder ends, however it ends.
+    The lock is a file beside `path` that the system unlocks when its holder ends, however it ends.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f".{folder.name}.lock").open("w") as stream:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (path.parent / f".{path.name}.lock").open("w") as stream:
         if not locked(stream.fileno(), wait=False):
             waiting()
             locked(stream.fileno(), wait=True)

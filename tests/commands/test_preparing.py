@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import shutil
 import subprocess
 import sys
@@ -13,13 +14,13 @@ from PIL import Image
 
 from odrun.annotations import digits
 from odrun.annotations.problems import FAULTS
-from odrun.commands import prepare as prepare_module
-from odrun.commands.prepare import prepare
+from odrun.commands import making
+from odrun.commands.preparing import prepare
 from odrun.errors import InputError
 from odrun.records import writer
 from odrun.records.index import RecordIndex
-from odrun.records.manifest import PartCounts, PreparedData
-from odrun.settings import DatasetSettings
+from odrun.records.manifest import Ledger, PartCounts, PreparedData, Station
+from odrun.settings import DatasetSettings, SplitSettings
 
 
 class Told:
@@ -27,15 +28,17 @@ class Told:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.steps: list[tuple[int, int]] = []
+        self.steps: list[tuple[str, int, int, str]] = []
 
-    def step(self, done: int, total: int) -> None:
-        self.steps.append((done, total))
+    def step(self, name: str, done: int, total: int, unit: str) -> None:
+        self.steps.append((name, done, total, unit))
 
 
 def dataset(folder: Path | None, **changes) -> DatasetSettings:
+    split = {"validation_share": 0.3, "seed": 0, "group_by": None, "fold": None} | changes.pop("split", {})
     values = {"name": "pets", "format": "voc", "path": None if folder is None else str(folder), "classes": None}
-    return DatasetSettings(**(values | {"validation_share": 0.3, "split_seed": 0} | changes))
+    values |= {"label_map": None, "problems": {}, "split": SplitSettings(**split)}
+    return DatasetSettings(**(values | changes))
 
 
 def prepared(settings: DatasetSettings, cache: Path, told: Told | None = None) -> PreparedData:
@@ -77,6 +80,8 @@ def add(folder: Path, stem: str, image: bytes | None, annotation: str) -> None:
 
 
 def files_in(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        return []
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix != ".lock")
 
 
@@ -85,7 +90,8 @@ def refusal(settings: DatasetSettings, cache: Path) -> str:
         prepared(settings, cache)
     assert caught.value.exit_status == 2
     assert caught.value.remedy
-    assert not cache.is_dir() or files_in(cache) in ([], ["records"])
+    assert {name.partition("/")[0] for name in files_in(cache)} <= {"records", "digests", "problems", "archives"}
+    assert not [name for name in files_in(cache) if name.startswith("records/")]
     return str(caught.value)
 
 
@@ -95,8 +101,13 @@ def test_a_folder_of_pascal_voc_becomes_records(pets, tmp_path):
     assert (found.classes, found.problems) == (("cat", "dog"), {})
     assert sum(part.images for part in found.counts.values()) == 10
     assert files_in(found.folder) == [
+        "boxes.png",
+        "classes.png",
         "label_map.pbtxt",
         "manifest.json",
+        "problems.csv",
+        "samples.png",
+        "statistics.npz",
         "train-00000-of-00001.tfrecord",
         "validation-00000-of-00001.tfrecord",
     ]
@@ -105,7 +116,11 @@ def test_a_folder_of_pascal_voc_becomes_records(pets, tmp_path):
         payload for path in sorted(found.folder.glob("*.tfrecord")) for payload in RecordIndex([path], pattern="")
     ]
     assert sum(jpeg(number) in payload for number in range(10) for payload in payloads) == 10
-    assert told.steps[-1] == (10, 10)
+    assert told.steps == [
+        ("checking", 10, 10, "image"),
+        ("writing", 7, 10, "image"),
+        ("writing", 10, 10, "image"),
+    ]
     assert told.lines == [
         f"{found.counts['train'].images} train images with {found.counts['train'].boxes} boxes, "
         f"{found.counts['validation'].images} validation images with {found.counts['validation'].boxes} boxes, "
@@ -132,7 +147,7 @@ def test_the_same_data_give_the_same_bytes_wherever_they_lie(pets, tmp_path):
 
 
 def test_changed_data_or_options_give_other_records(pets, tmp_path):
-    options = ({}, {"split_seed": 1}, {"validation_share": 0.4}, {"classes": ["dog", "cat"]})
+    options = ({}, {"split": {"seed": 1}}, {"split": {"validation_share": 0.4}}, {"classes": ["dog", "cat"]})
     fingerprints = [prepared(dataset(pets, **changes), tmp_path).fingerprint for changes in options]
     add(pets, "3", jpeg(3), xml("3.jpg", (1, 2, 30, 21)))
     fingerprints.append(prepared(dataset(pets), tmp_path).fingerprint)
@@ -166,14 +181,17 @@ def test_what_was_mended_or_odd_is_counted_and_told_also_from_the_cache(pets, tm
     add(pets, "empty", jpeg(21), xml("empty.jpg"))
     told, again = Told(), Told()
     found = prepared(dataset(pets), tmp_path, told)
-    assert found.problems == {"clipped_box": 1, "image_without_boxes": 1, "near_duplicate": 1}
-    meaning = FAULTS["clipped_box"].meaning
-    assert told.lines[1].startswith(
-        f"1 clipped_box ({meaning}), first: {pets / 'clipped.xml'}:2: the box (1, 2, 42, 31)"
+    (duplicate,) = [fault for fault in found.problems if "duplicate" in fault]
+    assert found.problems == {"clipped_box": 1, "image_without_boxes": 1, duplicate: 1}
+    assert told.lines[1] == (
+        f"problems that do not stand in the way: 1 clipped_box, 1 {duplicate}, 1 image_without_boxes; "
+        f"see {found.folder / 'problems.csv'}"
     )
-    assert "has the same bytes as" in told.lines[3]
+    listed = (found.folder / "problems.csv").read_text()
+    assert f"clipped_box,fix,{pets / 'clipped.xml'},2," in listed
+    assert "has the same bytes as" in listed
     prepared(dataset(pets), tmp_path, again)
-    assert again.lines[1] == f"1 clipped_box ({meaning})"
+    assert again.lines[1] == told.lines[1]
 
 
 BAD_ANNOTATIONS = {
@@ -198,12 +216,124 @@ def test_a_bad_annotation_is_refused_by_file_and_fault(pets, tmp_path, fault):
     assert FAULTS[fault].remedy in message
 
 
+def test_the_list_of_all_faults_is_kept_where_the_message_says(pets, tmp_path):
+    for number in range(30):
+        add(pets, f"bad{number}", jpeg(30 + number), xml(f"bad{number}.jpg", (30, 2, 1, 20)))
+    message = refusal(dataset(pets), tmp_path / "cache")
+    (listing,) = (tmp_path / "cache" / "problems").iterdir()
+    assert f"  all of them: {listing}" in message.splitlines()
+    assert listing.read_text().count("inverted_box,error,") == 30
+
+
+def test_faults_with_the_policy_drop_are_left_out_and_every_loss_is_in_the_ledger(pets, tmp_path):
+    add(pets, "bad", jpeg(30), xml("bad.jpg", (30, 2, 1, 20), (1, 2, 30, 20)))
+    add(pets, "broken", jpeg(31)[:300], xml("broken.jpg", (1, 2, 30, 20)))
+    add(pets, "copy", jpeg(3), xml("copy.jpg", (1, 2, 30, 20)))
+    (pets / "notes.md").touch()
+    drops = dict.fromkeys(("inverted_box", "undecodable_image", "duplicate_content", "duplicate_across_split"), "drop")
+    found = prepared(dataset(pets, problems=drops), tmp_path)
+    (duplicate,) = [fault for fault in found.problems if "duplicate" in fault]
+    assert found.problems == {duplicate: 1, "inverted_box": 1, "undecodable_image": 1, "unused_file": 1}
+    assert found.ledger == Ledger(
+        stations={"files": Station(13, None), "read": Station(13, 14), "written": Station(11, 11)},
+        images_left_out={duplicate: 1, "undecodable_image": 1},
+        boxes_left_out={duplicate: 1, "inverted_box": 1, "undecodable_image": 1},
+    )
+    assert found.ledger.unexplained() == Station(0, 0)
+
+
+def test_classes_can_be_renamed_and_merged(pets, tmp_path):
+    found = prepared(dataset(pets, classes={"pet": ["cat", "dog"]}), tmp_path)
+    assert (found.classes, found.counts["train"].boxes + found.counts["validation"].boxes) == (("pet",), 10)
+
+
+def test_spellings_of_one_class_in_the_data_are_one_class(pets, tmp_path):
+    add(pets, "odd", jpeg(40), xml("odd.jpg", (1, 2, 30, 20), name=" CAT"))
+    found = prepared(dataset(pets), tmp_path)
+    assert (found.classes, found.problems) == (("cat", "dog"), {"class_spelling": 1})
+
+
+def test_fractions_of_pixels_are_told_in_a_format_of_whole_ones_and_taken(pets, tmp_path):
+    add(pets, "odd", jpeg(40), xml("odd.jpg", (1.5, 2, 30, 20)))
+    found = prepared(dataset(pets), tmp_path)
+    assert (found.problems, found.ledger.stations["written"].boxes) == ({"fractional_box": 1}, 11)
+
+
+def test_a_given_label_map_fixes_the_ids(pets, tmp_path):
+    label_map = tmp_path / "map.pbtxt"
+    label_map.write_text("item { id: 2 name: 'cat' } item { id: 1 name: 'dog' } item { id: 3 name: 'owl' }")
+    found = prepared(dataset(pets, label_map=str(label_map)), tmp_path)
+    assert (found.classes, found.problems) == (("dog", "cat", "owl"), {"class_without_boxes": 1})
+
+
+COCO = {
+    "images": [{"id": number, "file_name": f"{number}.jpg", "width": 40, "height": 30} for number in range(10)],
+    "categories": [{"id": 1, "name": "dog"}, {"id": 2, "name": "cat"}],
+    "annotations": [
+        {"id": number, "image_id": number, "category_id": 1 + number % 2, "bbox": [1, 2, 29, 18], "iscrowd": 0}
+        for number in range(10)
+    ],
+}
+CSV = "filename,width,height,class,xmin,ymin,xmax,ymax\n" + "".join(
+    f"{number}.jpg,40,30,{'cat' if number % 2 else 'dog'},1,2,30,20\n" for number in range(10)
+)
+
+
+@pytest.mark.parametrize(("name", "content"), [("boxes.json", json.dumps(COCO)), ("boxes.csv", CSV)])
+def test_other_formats_of_the_same_labels_give_the_same_records(pets, tmp_path, name, content):
+    voc = prepared(dataset(pets), tmp_path)
+    for annotation in pets.glob("*.xml"):
+        annotation.unlink()
+    (pets / name).write_text(content)
+    other = prepared(dataset(pets, format="auto"), tmp_path)
+    assert (other.classes, other.counts, other.problems) == (voc.classes, voc.counts, {})
+    for part in ("train", "validation"):
+        shards = [found.folder / f"{part}-00000-of-00001.tfrecord" for found in (voc, other)]
+        assert shards[0].read_bytes() == shards[1].read_bytes()
+
+
+def test_records_that_are_ready_are_used_where_they_lie(pets, tmp_path):
+    made = prepared(dataset(pets), tmp_path / "cache")
+    folder = tmp_path / "ready"
+    folder.mkdir()
+    for path in (*made.folder.glob("*.tfrecord"), made.label_map):
+        shutil.copy(path, folder)
+    told = Told()
+    found = prepared(dataset(folder, format="auto"), tmp_path / "cache", told)
+    assert (found.folder, found.classes, found.counts) == (folder, made.classes, made.counts)
+    assert found.label_map == folder / "label_map.pbtxt"
+    assert told.lines[-1].endswith(f"records used in {folder}")
+    assert told.steps[-1] == ("checking", 10, 10, "record")
+
+
+def test_a_data_set_can_be_an_archive(pets, tmp_path):
+    archive = shutil.make_archive(str(tmp_path / "pets"), "zip", pets)
+    found = prepared(dataset(Path(archive)), tmp_path / "cache")
+    assert found.fingerprint == prepared(dataset(pets), tmp_path / "cache").fingerprint
+
+
+def test_a_format_is_found_out(pets, tmp_path):
+    told = Told()
+    assert (
+        prepared(dataset(pets, format="auto"), tmp_path, told).fingerprint
+        == prepared(dataset(pets), tmp_path).fingerprint
+    )
+    assert told.lines[0] == f"{pets} looks like the format voc"
+
+
+def test_folds_hold_back_each_image_once(pets, tmp_path):
+    held = [
+        prepared(dataset(pets, split={"fold": f"{fold}/2"}), tmp_path).counts["validation"].images for fold in (0, 1)
+    ]
+    assert sum(held) == 10
+
+
 def test_a_missing_and_a_broken_image_are_refused_by_file(pets, tmp_path):
     add(pets, "gone", None, xml("gone.jpg"))
     add(pets, "broken", jpeg(3)[:300], xml("broken.jpg"))
     message = refusal(dataset(pets), tmp_path / "cache")
     assert f"{pets / 'gone.xml'}:1: names the image 'gone.jpg', which is not there" in message
-    assert f"{pets / 'broken.jpg'}: does not decode" in message
+    assert f"{pets / 'broken.jpg'}: " in message
 
 
 def test_all_faults_are_told_at_once_and_counted(pets, tmp_path):
@@ -222,9 +352,9 @@ def test_all_faults_are_told_at_once_and_counted(pets, tmp_path):
     [
         ({"format": "vco"}, "did you mean voc"),
         ({"path": None}, "dataset.path=DIR"),
-        ({"format": "digits", "path": "/my/images"}, "dataset=voc dataset.path=DIR"),
+        ({"format": "digits", "path": "/my/images"}, "dataset=folder dataset.path=DIR"),
         ({"path": "/no/such/folder"}, "/no/such/folder"),
-        ({"path": __file__}, "is no folder"),
+        ({"path": __file__}, "the archive is damaged or not a .tar.gz"),
     ],
 )
 def test_a_format_or_folder_that_is_not_there_is_refused_with_the_remedy(tmp_path, changes, words):
@@ -262,7 +392,7 @@ def test_a_disk_with_too_little_room_is_refused_before_anything_is_written(pets,
     usage = shutil.disk_usage(tmp_path)
     needed = int(sum(len(jpeg(number)) for number in range(10)) * 1.2)
     for free, fits in ((needed - 1, False), (needed, True)):
-        monkeypatch.setattr(prepare_module.shutil, "disk_usage", lambda _, free=free: usage._replace(free=free))
+        monkeypatch.setattr(making.shutil, "disk_usage", lambda _, free=free: usage._replace(free=free))
         if fits:
             assert prepared(dataset(pets), tmp_path / "cache").folder.is_dir()
         else:
@@ -275,7 +405,6 @@ def test_a_disk_that_fills_while_writing_leaves_nothing(pets, tmp_path, monkeypa
 
     monkeypatch.setattr(writer, "manifest_text", full)
     assert "The disk of the cache is full" in refusal(dataset(pets), tmp_path / "cache")
-    assert files_in(tmp_path / "cache") == ["records"]
 
 
 def test_a_stop_while_writing_leaves_nothing(pets, tmp_path, monkeypatch):
@@ -285,7 +414,7 @@ def test_a_stop_while_writing_leaves_nothing(pets, tmp_path, monkeypatch):
     monkeypatch.setattr(writer, "manifest_text", stop)
     with pytest.raises(KeyboardInterrupt):
         prepared(dataset(pets), tmp_path / "cache")
-    assert files_in(tmp_path / "cache") == ["records"]
+    assert not [name for name in files_in(tmp_path / "cache") if name.startswith("records/")]
 
 
 def test_a_name_with_signs_is_made_plain_in_the_folder_s(pets, tmp_path):
@@ -308,9 +437,10 @@ def test_the_embedded_digits_go_the_same_way_and_once(tmp_path, monkeypatch):
 
 def test_two_processes_at_once_make_the_records_once(pets, tmp_path):
     program = (
-        "import sys; from pathlib import Path; from odrun.commands.prepare import prepare;"
-        "from odrun.settings import DatasetSettings;"
-        "dataset = DatasetSettings('pets', 'voc', sys.argv[1], None, 0.3, 0);"
+        "import sys; from pathlib import Path; from odrun.commands.preparing import prepare;"
+        "from odrun.settings import DatasetSettings, SplitSettings;"
+        "split = SplitSettings(0.3, 0, None, None);"
+        "dataset = DatasetSettings('pets', 'voc', sys.argv[1], None, None, split, {});"
         "print(prepare(dataset, Path(sys.argv[2]), report=lambda line: None, progress=lambda *_: None).folder)"
     )
     command = [sys.executable, "-c", program, str(pets), str(tmp_path)]
@@ -322,7 +452,7 @@ def test_two_processes_at_once_make_the_records_once(pets, tmp_path):
 
 def test_neither_tensorflow_nor_a_config_library_is_imported():
     probe = (
-        "import sys; import odrun.commands.prepare, odrun.annotations.digits as d; next(d.scenes('train'));"
+        "import sys; import odrun.commands.preparing, odrun.annotations.digits as d; next(d.scenes('train'));"
         "print([name for name in ('tensorflow', 'hydra', 'omegaconf', 'yaml', 'sklearn') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout == "[]\n"

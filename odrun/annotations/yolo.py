@@ -1,0 +1,178 @@
+"""YOLO text labels, as Ultralytics and darknet lay them out: folder → images as read.
+
+Comes in: a text file for each image, a line `class cx cy w h` for each box (fractions of the image) or `class x1 y1 x2
+y2 ...` for a polygon, and class names in `data.yaml`, `classes.txt` or `*.names`. Goes out: `ImageAsRead`, unproven.
+Refused, as problems: lines of other numbers, classes without a name, labels whose image is not there. Sizes are those
+of the upright image, which is what labelling tools show.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from odrun.annotations.files import IMAGE_SUFFIXES, ListedFile, beginning
+from odrun.annotations.lookup import ImageIndex, given_split
+from odrun.annotations.model import BoxAsRead, ImageAsRead, Polygons
+from odrun.annotations.orientation import upright_size
+from odrun.annotations.problems import ProblemLog
+from odrun.annotations.yolo_layout import YoloLayout, is_layout_file, read_layout
+
+LOOKS_FOR = "YOLO labels (*.txt with class cx cy w h) with their images, and data.yaml or classes.txt"
+SUFFIXES = IMAGE_SUFFIXES | {".txt", ".yaml", ".yml", ".names"}
+LARGEST_FILE_BYTES = 16 << 20
+_EXIF_ORIENTATION = 0x0112
+_BOX_NUMBERS = 4
+
+
+class _FaultyLineError(Exception):
+    """A line that is left out; the message follows the file's name."""
+
+
+def recognizes(files: Sequence[ListedFile]) -> bool:
+    """Whether a text file that is named like an image begins with a class and four or more fractions."""
+    stems = {file.path.stem for file in files if file.is_image}
+    labels = (file for file in files if file.suffix == ".txt" and file.path.stem in stems and not is_layout_file(file))
+    for file in labels:
+        lines = beginning(file).decode("utf-8", "replace").splitlines()
+        if lines:
+            return _looks_like_a_label(lines[0])
+    return False
+
+
+def read_yolo(files: list[ListedFile], problems: ProblemLog) -> Iterator[ImageAsRead]:
+    """Read the labels of every image among `files`; what is wrong with a line is noted and that line left out.
+
+    The split is that of `data.yaml`, else of folders named `train` and `val`, `valid` or `test`. An image without a
+    label file is background where `data.yaml` names its folder, and not used elsewhere.
+    """
+    images = [file for file in files if file.is_image]
+    labels = [file for file in files if file.suffix == ".txt" and not is_layout_file(file)]
+    layout = read_layout(files, problems)
+    index = ImageIndex(images, labels)
+    found: dict[str, ListedFile] = {}
+    for label in labels:
+        image = index.find(label, "")
+        if image is not None:
+            found.setdefault(image.name, label)
+        elif layout.lists(label):
+            continue
+        else:
+            problems.add("missing_image", label.path, "has no image of its name")
+    parts = layout.parts or given_split(images)
+    for image in images:
+        part = None if parts is None else parts.get(image.name)
+        annotation = found.get(image.name)
+        if annotation is None and image.name not in layout.parts:
+            problems.add("image_without_annotation", image.path, "has no annotation")
+        elif parts is not None and part is None:
+            problems.add("annotation_outside_split", image.path, "is in no part of the split")
+        else:
+            yield from _image(image, annotation, part, layout, problems)
+
+
+def _image(
+    image: ListedFile, label: ListedFile | None, part: str | None, layout: YoloLayout, problems: ProblemLog
+) -> Iterator[ImageAsRead]:
+    """The image, if its size can be told: a box is a fraction of it."""
+    try:
+        width_px, height_px = _upright_size(image.path)
+    except _UNREADABLE as error:
+        problems.add("undecodable_image", image.path, f"does not tell its size: {error}")
+        return
+    boxes = () if label is None else tuple(_boxes(label, width_px, height_px, layout.names, problems))
+    path = image.path if label is None else label.path
+    yield ImageAsRead(image.name, image.path, path, width_px, height_px, boxes, part)
+
+
+def _boxes(
+    label: ListedFile, width_px: int, height_px: int, names: Mapping[int, str], problems: ProblemLog
+) -> Iterator[BoxAsRead]:
+    try:
+        with label.path.open("rb") as stream:
+            content = stream.read(LARGEST_FILE_BYTES + 1)
+    except OSError as error:
+        problems.add("unreadable_file", label.path, f"cannot be read: {error.strerror}")
+        return
+    if len(content) > LARGEST_FILE_BYTES:
+        problems.add("malformed_annotation", label.path, f"is larger than {LARGEST_FILE_BYTES >> 20} MiB")
+        return
+    for number, line in enumerate(content.decode("utf-8-sig", "replace").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            yield _box(line.split(), width_px, height_px, names, number)
+        except _FaultyLineError as error:
+            problems.add("malformed_annotation", label.path, str(error), line=number)
+
+
+def _box(cells: list[str], width_px: int, height_px: int, names: Mapping[int, str], line: int) -> BoxAsRead:
+    class_name = _class_name(cells[0], names)
+    numbers = [_number(cell) for cell in cells[1:]]
+    mask = None
+    if len(numbers) == _BOX_NUMBERS:
+        x, y, width, height = numbers
+        corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    elif len(numbers) >= 2 * 3 and len(numbers) % 2 == 0:
+        xs, ys = numbers[::2], numbers[1::2]
+        corners = (min(xs), min(ys), max(xs), max(ys))
+        ring = tuple(value for x, y in zip(xs, ys, strict=True) for value in (x * width_px, y * height_px))
+        mask = Polygons((ring,)) if all(map(math.isfinite, ring)) else None
+    else:
+        raise _FaultyLineError(
+            f"has a line of a class and {len(numbers)} numbers; 4 of a box belong there, or 6 or more of a polygon"
+        )
+    return BoxAsRead(
+        class_name=class_name,
+        xmin_px=corners[0] * width_px,
+        ymin_px=corners[1] * height_px,
+        xmax_px=corners[2] * width_px,
+        ymax_px=corners[3] * height_px,
+        difficult=False,
+        truncated=False,
+        is_crowd=False,
+        line=line,
+        mask=mask,
+    )
+
+
+def _class_name(cell: str, names: Mapping[int, str]) -> str:
+    number = _number(cell)
+    if not math.isfinite(number) or number != int(number) or number < 0:
+        raise _FaultyLineError(f"has the class {cell[:40]!r}, where the number of one belongs")
+    if not names:
+        return str(int(number))
+    if int(number) not in names:
+        raise _FaultyLineError(f"has the class {int(number)}; there are names for {min(names)} to {max(names)}")
+    return names[int(number)]
+
+
+def _number(cell: str) -> float:
+    try:
+        return math.nan if "_" in cell else float(cell)
+    except ValueError:
+        return math.nan
+
+
+def _looks_like_a_label(line: str) -> bool:
+    cells = line.split()
+    numbers = [_number(cell) for cell in cells]
+    is_class = bool(cells) and cells[0].isdecimal()
+    return is_class and len(cells) > _BOX_NUMBERS and all(-1 <= number <= 2 for number in numbers[1:])
+
+
+_UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+
+
+def _upright_size(path: Path) -> tuple[int, int]:
+    """The width and height that a viewer shows, out of the image's header."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(path) as image:
+            orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+            known = orientation if orientation in range(1, 9) else 1
+            return upright_size(image.width, image.height, known)

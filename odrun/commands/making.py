@@ -1,0 +1,262 @@
+"""The files of a data set → its records: checked, split and written, or refused for what is wrong with them."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from odrun.annotations.classes import ClassMap, class_map, unify
+from odrun.annotations.digests import FileContent
+from odrun.annotations.duplicates import note_duplicates
+from odrun.annotations.files import ListedFile
+from odrun.annotations.gathering import Gathered, KeptImage, gather, spooled
+from odrun.annotations.model import SPLITS, TRAIN, VALIDATION
+from odrun.annotations.parallel import usable_cores
+from odrun.annotations.problems import Policy, ProblemLog
+from odrun.annotations.readers import READERS, read_images
+from odrun.annotations.split import SplitFacts, held_back, parse_fold
+from odrun.errors import InputError
+from odrun.records.label_map import label_map_classes
+from odrun.records.manifest import PROBLEMS_NAME, Ledger, PreparedData, Station, load
+from odrun.records.statistics import STATISTICS_NAME, BoxStatistics
+from odrun.records.writer import Plan, renamed, write_records
+from odrun.runs.files import write_whole
+from odrun.runs.folders import whole_folder
+from odrun.settings import DatasetSettings
+
+ROOM_FACTOR = 1.2
+WORTH_A_PROCESS = 200
+"""Images below which another process takes longer to start than it saves."""
+OTHER_CACHE = "set paths.cache=DIR to a folder that you can write to and that has room"
+SAMPLES = 16
+_SPOOL = "checked.spool"
+
+Progress = Callable[[str, int, int, str], None]
+"""Told what is going on, how many of how many are done, and of what."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder to read in a format: all files in it, what those of the format hold, and the
+    fingerprint of the records that they and the options lead to."""
+
+    format_name: str
+    folder: Path
+    files: tuple[ListedFile, ...]
+    contents: Mapping[str, FileContent]
+    fingerprint: str
+
+    @property
+    def readable(self) -> list[ListedFile]:
+        """The files of the format that could be read."""
+        return [file for file in self.files if file.name in self.contents]
+
+
+class Making:
+    """One making of the records of a data set in `folder` of the cache, a stage after the other.
+
+    Raises:
+        InputError: faults in the data, no class or image to train on, or too little room.
+    """
+
+    def __init__(
+        self,
+        dataset: DatasetSettings,
+        source: Source,
+        folder: Path,
+        cache: Path,
+        problems: ProblemLog,
+        progress: Progress,
+    ) -> None:
+        self._dataset = dataset
+        self._source = source
+        self._folder = folder
+        self._cache = cache
+        self._problems = problems
+        self._progress = progress
+        self._listing: TextIO
+        self._workers = max(1, min(usable_cores(), len(source.contents) // WORTH_A_PROCESS))
+
+    def make(self) -> PreparedData:
+        """Write the folder, whole."""
+        with (
+            whole_folder(self._folder) as temporary,
+            (temporary / PROBLEMS_NAME).open("w", encoding="utf-8") as listing,
+        ):
+            self._problems.list_to(listing)
+            self._listing = listing
+            spool = temporary / _SPOOL
+            gathered = self._gathered(spool)
+            plan = self._plan(gathered)
+            require_room(self._cache, sum(image.size_bytes for part in SPLITS for image in plan.parts[part]))
+            total = sum(map(len, plan.parts.values()))
+            write_records(
+                plan,
+                temporary,
+                spool,
+                fingerprint=self._source.fingerprint,
+                problems=self._problems.counts(Policy.DROP, Policy.FIX, Policy.WARN),
+                ledger=self._ledger(gathered, plan),
+                workers=self._workers,
+                progress=lambda done: self._progress("writing", done, total, "image"),
+            )
+            self._draw(plan, spool, temporary)
+            spool.unlink()
+        prepared = load(self._folder)
+        assert prepared is not None, f"{self._folder} was written and cannot be read back"
+        return prepared
+
+    def _gathered(self, spool: Path) -> Gathered:
+        source = self._source
+        reader = READERS[source.format_name]
+        readable = source.readable
+        total = sum(file.is_image for file in readable)
+        with spool.open("wb") as stream:
+            gathered = gather(
+                read_images(reader, readable, self._problems),
+                source.contents,
+                self._classes(),
+                self._problems,
+                stream,
+                workers=self._workers,
+                progress=lambda done: self._progress("checking", done, max(done, total), "image"),
+            )
+        for file in source.files:
+            if file.suffix not in reader.suffixes:
+                self._problems.add("unused_file", file.path, f"is no file of the format {source.format_name}")
+        self._refuse_faults()
+        if not gathered.images_read:
+            raise InputError(
+                f"The data set's folder has no annotated image: looked for {reader.looks_for} in it and in all folders "
+                f"below, and found {total} images without annotations.",
+                where=str(source.folder),
+                remedy="set dataset.path=DIR to the folder that holds the annotations and images",
+            )
+        if not any(image.classes for image in gathered.kept):
+            raise InputError("None of the images has a box.", where=str(source.folder), remedy="label objects in them")
+        return gathered
+
+    def _classes(self) -> ClassMap:
+        given = self._dataset.classes
+        if self._dataset.label_map is None:
+            return class_map(given)
+        if given is not None:
+            raise InputError(
+                "dataset.classes and dataset.label_map both name the classes",
+                where="dataset.classes, dataset.label_map",
+                remedy="dataset.classes=null",
+            )
+        return class_map(label_map_classes(Path(self._dataset.label_map).expanduser()))
+
+    def _plan(self, gathered: Gathered) -> Plan:
+        """The parts, without duplicates that are left out, and the classes."""
+        found = Counter[str]()
+        for image in gathered.kept:
+            found.update(dict(image.classes))
+        given = self._classes().names
+        names = {name: name for name in found} if given is not None else dict(unify(found))
+        self._note_spellings(names, gathered)
+        classes = given if given is not None else tuple(sorted(set(names.values())))
+        for name in classes:
+            if name not in found:
+                self._problems.add("class_without_boxes", self._source.folder, f"has no box of the class {name!r}")
+        parts = self._parts(gathered, names)
+        left_out = note_duplicates(parts[TRAIN], parts[VALIDATION], self._source.folder, self._problems)
+        for part, kept in parts.items():
+            for image in kept:
+                if image.name in left_out:
+                    gathered.note_left_out(image, left_out[image.name])
+            parts[part] = [image for image in kept if image.name not in left_out]
+        self._refuse_faults()
+        keypoint_names = dict.fromkeys(name for image in gathered.kept for name in image.keypoint_names)
+        return Plan(
+            parts, classes, names, any(image.has_masks for image in gathered.kept), tuple(sorted(keypoint_names))
+        )
+
+    def _note_spellings(self, names: Mapping[str, str], gathered: Gathered) -> None:
+        for name, meant in names.items():
+            if name != meant:
+                first = next(image for image in gathered.kept if name in dict(image.classes))
+                message = f"the class {name!r} is taken for {meant!r}"
+                self._problems.add("class_spelling", self._source.folder / first.name, message)
+
+    def _parts(self, gathered: Gathered, names: Mapping[str, str]) -> dict[str, list[KeptImage]]:
+        split = self._dataset.split
+        facts = [
+            SplitFacts(image.name, frozenset(names[name] for name, _ in image.classes), image.split)
+            for image in gathered.kept
+        ]
+        held = held_back(
+            facts,
+            validation_share=split.validation_share,
+            seed=split.seed,
+            group_by=split.group_by,
+            fold=None if split.fold is None else parse_fold(split.fold),
+        )
+        return {
+            TRAIN: [image for image in gathered.kept if image.name not in held],
+            VALIDATION: [image for image in gathered.kept if image.name in held],
+        }
+
+    def _draw(self, plan: Plan, spool: Path, folder: Path) -> None:
+        """Pictures of the data, and the numbers to draw them from again beside a model's anchors."""
+        # Matplotlib takes a second to be imported, and most runs find their records ready.
+        from odrun.report.dataset_plots import write_dataset_plots
+        from odrun.report.dataset_samples import write_samples
+
+        statistics = BoxStatistics()
+        chosen = _evenly(plan.parts[TRAIN], SAMPLES)
+        samples = []
+        with spool.open("rb") as stream:
+            for part, kept in plan.parts.items():
+                for each in kept:
+                    image = renamed(spooled(stream, each.place), plan.names)
+                    statistics.add(part, image)
+                    if each.name in chosen:
+                        samples.append(image)
+        statistics.save(folder / STATISTICS_NAME)
+        write_dataset_plots(statistics, plan.classes, folder)
+        write_samples(samples, folder, classes=plan.classes)
+
+    def _ledger(self, gathered: Gathered, plan: Plan) -> Ledger:
+        counts = plan.counts.values()
+        stations = {
+            "files": Station(sum(file.is_image for file in self._source.files), None),
+            "read": Station(gathered.images_read, gathered.boxes_read),
+            "written": Station(sum(part.images for part in counts), sum(part.boxes for part in counts)),
+        }
+        return Ledger(stations, _positive(gathered.lost_images), _positive(gathered.lost_boxes))
+
+    def _refuse_faults(self) -> None:
+        """What is refused leaves no folder behind, but the list of all faults stays in the cache."""
+        if self._problems.counts(Policy.ERROR):
+            kept = self._cache / "problems" / f"{self._folder.name}.csv"
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            self._listing.flush()
+            write_whole(kept, Path(self._listing.name).read_bytes())
+            self._problems.refuse_errors(self._source.folder, listing=kept)
+
+
+def _evenly(kept: Sequence[KeptImage], count: int) -> frozenset[str]:
+    """The names of at most `count` images with boxes, spread over all."""
+    labelled = [image.name for image in kept if image.classes]
+    return frozenset(labelled[number * len(labelled) // count] for number in range(count) if labelled)
+
+
+def _positive(counts: Mapping[str, int]) -> dict[str, int]:
+    return {name: count for name, count in sorted(counts.items()) if count}
+
+
+def require_room(cache: Path, payload_bytes: int) -> None:
+    """Refuse (InputError) a cache whose disk has not room for that payload and what comes on top."""
+    needed, free = int(payload_bytes * ROOM_FACTOR), shutil.disk_usage(cache).free
+    if free < needed:
+        raise InputError(
+            f"The disk of the cache has too little room: {needed / 1e6:.1f} MB are needed, {free / 1e6:.1f} are free.",
+            where=str(cache),
+            remedy=OTHER_CACHE,
+        )

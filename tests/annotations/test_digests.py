@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from pathlib import Path
+
+from odrun.annotations.digests import FileContent, KnownDigests, read_contents
+from odrun.annotations.files import list_files
+from odrun.annotations.problems import ProblemLog
+
+
+def contents(folder: Path, known: KnownDigests) -> tuple[dict[str, FileContent], ProblemLog]:
+    log = ProblemLog()
+    return read_contents(list_files(folder, log), log, known, workers=2), log
+
+
+def written(folder: Path, content: bytes, *, age_s: float = 100) -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / "a.jpg"
+    path.write_bytes(content)
+    os.utime(path, (time.time() - age_s,) * 2)
+    return path
+
+
+def test_contents_are_digests_and_sizes(tmp_path):
+    written(tmp_path / "data", b"one")
+    found, log = contents(tmp_path / "data", KnownDigests(tmp_path / "known.json"))
+    assert (found, log.problems) == ({"a.jpg": FileContent(hashlib.sha256(b"one").hexdigest(), 3)}, [])
+
+
+def test_a_broken_link_is_a_problem_with_its_name(tmp_path):
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere")
+    found, log = contents(tmp_path, KnownDigests(tmp_path / "known.json"))
+    assert found == {}
+    assert [(problem.fault, problem.file) for problem in log.problems] == [("unreadable_file", tmp_path / "gone.jpg")]
+
+
+def test_a_file_that_has_not_changed_is_not_read_again_and_a_changed_one_is(tmp_path, monkeypatch):
+    store, folder = tmp_path / "known.json", tmp_path / "data"
+    # The time of the last change of a file's entry cannot be set back: the clock is set forward instead.
+    later = time.time_ns() + 10_000_000_000
+    monkeypatch.setattr("odrun.annotations.digests.time.time_ns", lambda: later)
+    path = written(folder, b"one")
+    first = KnownDigests(store)
+    before, _ = contents(folder, first)
+    first.keep()
+
+    known = KnownDigests(store)
+    monkeypatch.setattr("odrun.annotations.digests.hashlib.sha256", lambda: (_ for _ in ()).throw(AssertionError))
+    assert contents(folder, known)[0] == before
+    monkeypatch.undo()
+    path.write_bytes(b"two")
+    assert contents(folder, KnownDigests(store))[0]["a.jpg"].sha256 == hashlib.sha256(b"two").hexdigest()
+
+
+def test_a_file_that_was_written_just_now_is_not_remembered(tmp_path):
+    written(tmp_path / "data", b"one", age_s=0)
+    known = KnownDigests(tmp_path / "known.json")
+    contents(tmp_path / "data", known)
+    known.keep()
+    assert not (tmp_path / "known.json").exists()
+
+
+def test_a_damaged_store_is_as_none(tmp_path):
+    (tmp_path / "known.json").write_text('{"a.jpg": [1, 2')
+    written(tmp_path / "data", b"one")
+    assert len(contents(tmp_path / "data", KnownDigests(tmp_path / "known.json"))[0]) == 1

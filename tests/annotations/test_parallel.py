@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from odrun.annotations.parallel import map_in_order, map_in_processes, usable_cores
+from odrun.errors import RunFailedError
+
+
+def test_results_come_in_the_order_of_the_items_whoever_is_first():
+    later = threading.Event()
+
+    def square(number: int) -> int:
+        if number == 0:
+            later.wait(5)
+        if number == 1:
+            later.set()
+        return number * number
+
+    assert list(map_in_order(square, range(20), workers=2)) == [number * number for number in range(20)]
+
+
+def test_no_more_items_are_taken_than_are_worked_on():
+    taken = []
+
+    def items():
+        for number in range(1000):
+            taken.append(number)
+            yield number
+
+    results = map_in_order(abs, items(), workers=2)
+    assert next(results) == 0
+    assert len(taken) <= 8
+
+
+def test_an_error_is_raised_at_its_turn():
+    results = map_in_order(lambda number: 1 // number, [1, 0, 1], workers=2)
+    assert next(results) == 1
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+
+
+def test_there_is_a_core_to_use():
+    assert usable_cores() >= 1
+
+
+def _die(number: int) -> int:
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_processes_give_results_in_order_and_import_no_tensorflow():
+    assert list(map_in_processes(math.sqrt, [4, 9, 16], workers=2)) == [2, 3, 4]
+    names = list(map_in_processes(_imported, ["tensorflow", "hydra"], workers=2))
+    assert names == [False, False]
+
+
+def _imported(name: str) -> bool:
+    return name in sys.modules
+
+
+def test_a_worker_that_is_killed_is_told_as_such():
+    with pytest.raises(RunFailedError, match="a worker process was killed"):
+        list(map_in_processes(_die, range(6), workers=2))
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+    program = (
+        "import time; from odrun.annotations.parallel import map_in_processes;"
+        "import os, sys; next(map_in_processes(os.path.exists, iter(lambda: '/', None), workers=2));"
+        "import multiprocessing as m; print(*[c.pid for c in m.active_children()], flush=True); time.sleep(60)"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(f"if __name__ == '__main__':\n    {program.replace(';', chr(10) + '    ')}\n")
+    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    workers = [int(pid) for pid in parent.stdout.readline().split()]
+    assert len(workers) == 2
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 20
+    while any(_is_alive(pid) for pid in workers):
+        assert time.monotonic() < deadline, "a worker outlives its parent"
+        time.sleep(0.1)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

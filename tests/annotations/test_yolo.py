@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from odrun.annotations.files import list_files
+from odrun.annotations.model import BoxAsRead, ImageAsRead, Polygons
+from odrun.annotations.problems import ProblemLog
+from odrun.annotations.yolo import read_yolo, recognizes
+
+BOX = "1 0.5 0.5 0.25 0.4\n"
+
+
+def put(folder: Path, name: str, content: str | bytes) -> None:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def picture(folder: Path, name: str, *, orientation: int = 1) -> None:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", (40, 30)).save(folder / name, exif=exif)
+
+
+def read(folder: Path) -> tuple[list[ImageAsRead], ProblemLog]:
+    log = ProblemLog()
+    return list(read_yolo(list_files(folder, log), log)), log
+
+
+def box(name: str, *corners: float, line: int = 1, mask: Polygons | None = None) -> BoxAsRead:
+    return BoxAsRead(name, *corners, difficult=False, truncated=False, is_crowd=False, line=line, mask=mask)
+
+
+def told(log: ProblemLog) -> list[tuple[str, str, int | None]]:
+    return [(problem.fault, problem.file.name, problem.line) for problem in log.problems]
+
+
+def test_darknet_s_layout_is_read_whole(tmp_path):
+    picture(tmp_path, "a.jpg")
+    put(tmp_path, "a.txt", f"{BOX}\n0 0.1 0.2 0.5 0.2 0.5 1.0\n")
+    put(tmp_path, "classes.txt", "cat\ndog\n")
+    images, log = read(tmp_path)
+    polygon = Polygons(((4.0, 6.0, 20.0, 6.0, 20.0, 30.0),))
+    boxes = (box("dog", 15, 9, 25, 21), box("cat", 4, 6, 20, 30, line=3, mask=polygon))
+    assert images == [ImageAsRead("a.jpg", tmp_path / "a.jpg", tmp_path / "a.txt", 40, 30, boxes, None)]
+    assert log.problems == []
+
+
+@pytest.mark.parametrize("names", ["[cat, dog]", "{0: cat, 1: dog}", "\n  0: cat\n  1: dog"])
+def test_the_layout_of_ultralytics_brings_names_and_split(tmp_path, names):
+    for part in ("train", "val"):
+        picture(tmp_path, f"images/{part}/a.jpg")
+        put(tmp_path, f"labels/{part}/a.txt", BOX)
+    picture(tmp_path, "images/train/background.jpg")
+    put(tmp_path, "data.yaml", f"path: ../datasets/mine\ntrain: images/train\nval: images/val\nnc: 2\nnames: {names}\n")
+    images, log = read(tmp_path)
+    assert [(image.name, image.split, [each.class_name for each in image.boxes]) for image in images] == [
+        ("images/train/a.jpg", "train", ["dog"]),
+        ("images/train/background.jpg", "train", []),
+        ("images/val/a.jpg", "validation", ["dog"]),
+    ]
+    assert log.problems == []
+
+
+def test_paths_of_another_machine_and_lists_of_images_are_matched_by_their_ends(tmp_path):
+    for part in ("train", "valid"):
+        picture(tmp_path, f"{part}/images/a.jpg")
+        put(tmp_path, f"{part}/labels/a.txt", BOX)
+    put(
+        tmp_path,
+        "data.yaml",
+        "train: ../train/images\nval: C:\\\\data\\\\valid\\\\images\nnames: [cat, dog]\n".replace("\\\\", "/"),
+    )
+    assert [image.split for image in read(tmp_path)[0]] == ["train", "validation"]
+    put(tmp_path, "train.txt", "/home/me/data/train/images/a.jpg\n")
+    put(tmp_path, "val.txt", "./valid/images/a.jpg\n")
+    put(tmp_path, "data.yaml", "train: train.txt\nval: [val.txt]\nnames: [cat, dog]\n")
+    assert [image.split for image in read(tmp_path)[0]] == ["train", "validation"]
+
+
+def test_without_names_classes_are_called_by_their_numbers(tmp_path):
+    picture(tmp_path, "a.jpg")
+    put(tmp_path, "a.txt", BOX)
+    assert [each.class_name for each in read(tmp_path)[0][0].boxes] == ["1"]
+
+
+def test_fractions_are_those_of_the_upright_image(tmp_path):
+    picture(tmp_path, "a.jpg", orientation=6)
+    put(tmp_path, "a.txt", "0 0.5 0.5 1 1\n")
+    (image,), _ = read(tmp_path)
+    assert (image.width_px, image.height_px) == (30, 40)
+    assert (image.boxes[0].xmax_px, image.boxes[0].ymax_px) == (30, 40)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("0 0.5 0.5 0.2", "a class and 3 numbers"),
+        ("0 0.5 0.5 0.2 0.2 0.9", "a class and 5 numbers"),
+        ("7 0.5 0.5 0.2 0.2", "has the class 7; there are names for 0 to 1"),
+        ("cat 0.5 0.5 0.2 0.2", "has the class 'cat'"),
+        ("-1 0.5 0.5 0.2 0.2", "has the class '-1'"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_told_by_number_and_the_others_are_read(tmp_path, line, words):
+    picture(tmp_path, "a.jpg")
+    put(tmp_path, "classes.txt", "cat\ndog\n")
+    put(tmp_path, "a.txt", f"{BOX}{line}\n")
+    (image,), log = read(tmp_path)
+    assert (len(image.boxes), told(log)) == (1, [("malformed_annotation", "a.txt", 2)])
+    assert words in log.problems[0].message
+
+
+def test_numbers_that_are_none_are_left_to_the_checks(tmp_path):
+    picture(tmp_path, "a.jpg")
+    put(tmp_path, "a.txt", "0 nan x 0.2 0.2\n")
+    (image,), log = read(tmp_path)
+    assert math.isnan(image.boxes[0].xmin_px)
+    assert log.problems == []
+
+
+def test_what_belongs_to_nothing_is_named(tmp_path):
+    picture(tmp_path, "lonely.jpg")
+    picture(tmp_path, "a.jpg")
+    put(tmp_path, "a.txt", "")
+    put(tmp_path, "gone.txt", BOX)
+    put(tmp_path, "broken.jpg", b"no image")
+    put(tmp_path, "broken.txt", BOX)
+    images, log = read(tmp_path)
+    assert [(image.name, image.boxes) for image in images] == [("a.jpg", ())]
+    assert sorted(told(log)) == [
+        ("image_without_annotation", "lonely.jpg", None),
+        ("missing_image", "gone.txt", None),
+        ("undecodable_image", "broken.jpg", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("names: [a, b", "is no YAML"),
+        ("a: &a [x]\nnames: *a\n", "has an alias"),
+        ("names: 3\n", "no list or mapping"),
+        ("#" * (1 << 20) + "#", "is larger than 1 MiB"),
+    ],
+)
+def test_a_data_yaml_that_cannot_be_read_is_told(tmp_path, content, words):
+    picture(tmp_path, "a.jpg")
+    put(tmp_path, "a.txt", BOX)
+    put(tmp_path, "data.yaml", content)
+    _, log = read(tmp_path)
+    assert [(problem.fault, problem.file.name) for problem in log.problems] == [("malformed_annotation", "data.yaml")]
+    assert words in log.problems[0].message
+
+
+def test_yolo_is_recognized_by_a_label_and_not_by_other_texts(tmp_path):
+    picture(tmp_path, "a.jpg")
+    put(tmp_path, "a.txt", "hello world\n")
+    assert not recognizes(list_files(tmp_path, ProblemLog()))
+    put(tmp_path, "a.txt", BOX)
+    assert recognizes(list_files(tmp_path, ProblemLog()))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(label=st.binary(max_size=60), names=st.binary(max_size=60))
+def test_whatever_the_files_hold_is_a_problem_and_no_traceback(tmp_path, label, names):
+    picture(tmp_path, "a.jpg")
+    put(tmp_path, "a.txt", label)
+    put(tmp_path, "data.yaml", names)
+    images, _ = read(tmp_path)
+    assert [image.name for image in images] == ["a.jpg"]
