@@ -27,7 +27,9 @@ def test_there_are_commands_to_check() -> None:
 
 @pytest.mark.parametrize("arguments", train_commands(), ids=" ".join)
 def test_a_train_command_of_the_readme_composes(arguments: list[str]) -> None:
-    overrides = [argument.partition(",")[0] for argument in arguments if not argument.startswith("-")]
+    overrides = [argument for argument in arguments if not argument.startswith("-")]
+    if "-m" in arguments:
+        overrides = [argument.partition(",")[0] for argument in overrides]
     if "--cfg" in arguments:
         overrides.remove("job")
 

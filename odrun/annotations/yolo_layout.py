@@ -132,9 +132,10 @@ def _listed(lines: Iterable[str], images: Sequence[str]) -> Iterator[str]:
         by_name.setdefault(place[-1], []).append(place)
     for line in lines:
         stated: tuple[str, ...] = PurePosixPath(line.strip().replace("\\", "/")).parts
-        places: list[tuple[str, ...]] = by_name.get(stated[-1], []) if stated else []
+        places = by_name.get(stated[-1], []) if stated else []
         if places:
-            yield "/".join(max(places, key=lambda place: _agreeing(place, stated)))
+            nearest = max(places, key=lambda place: _agreeing(place, stated))
+            yield "/".join(nearest)
 
 
 def _agreeing(place: tuple[str, ...], stated: tuple[str, ...]) -> int:

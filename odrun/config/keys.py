@@ -63,6 +63,8 @@ def _unknown_key(error: OmegaConfBaseException, key: str, where: str) -> InputEr
         return InputError(
             f"the values of this file would be set below {name}, which has none", where=where, remedy=remedy
         )
+    if isinstance(error.parent_node, DictConfig) and not error.parent_node:
+        return InputError(f"there is no {key} yet", where=where, remedy=f"add it with a plus sign: +{argument}")
     valid = [str(item) for item in error.parent_node] if isinstance(error.parent_node, DictConfig) else []
     return InputError(
         f"there is no {key}", where=where, remedy=nearest(name, valid) if valid else f"{parent} has no keys below it"

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import email.message
 import http.client
 import re
 import ssl
@@ -78,19 +77,29 @@ def get(address: str, headers: Mapping[str, str], *, timeout_s: float) -> Iterat
 
 
 class _RedirectsToHttp(urllib.request.HTTPRedirectHandler):
+    def http_error_302(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage
+    ) -> object:
+        try:
+            return super().http_error_302(req, fp, code, msg, headers)
+        except (ValueError, RefusedByServerError):
+            fp.close()
+            raise
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
     def redirect_request(
         self,
         req: urllib.request.Request,
         fp: IO[bytes],
         code: int,
         msg: str,
-        headers: email.message.Message,
+        headers: http.client.HTTPMessage,
         newurl: str,
     ) -> urllib.request.Request | None:
         if newurl.partition(":")[0].lower() not in SCHEMES:
-            fp.close()
             raise RefusedByServerError(f"redirects to {newurl.partition(':')[0]}:", status=code)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _opener() -> urllib.request.OpenerDirector:

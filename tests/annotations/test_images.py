@@ -109,8 +109,10 @@ def test_a_turned_image_is_stored_upright(kind, options, orientation):
     stored = as_stored(content)
     assert (facts.width_px, facts.height_px) == wanted.shape[1::-1]
     assert (facts.orientation, facts.plain) == (orientation, False)
-    assert np.array_equal(pixels(stored), wanted)
     again = inspect_image(stored)
+    assert again.file_format == facts.stored_format == ("jpeg" if kind in ("JPEG", "MPO") else "png")
+    largest = np.abs(pixels(stored).astype(int) - wanted).max()
+    assert largest <= (12 if facts.stored_format == "jpeg" else 0)
     assert (again.width_px, again.height_px, again.orientation) == (facts.width_px, facts.height_px, 1)
     assert bin(facts.look ^ again.look).count("1") <= 3
 

@@ -140,7 +140,9 @@ def test_all_else_is_re_encoded_to_the_upright_pixels(tf, content):
     decoded = tf.io.decode_image(as_stored(content), channels=3, expand_animations=False).numpy()
     assert not facts.plain
     assert decoded.shape == (facts.height_px, facts.width_px, 3)
-    assert np.array_equal(decoded, eight_bits(content))
+    # A turned JPEG stays a JPEG, and TensorFlow's quick transform differs from Pillow's exact one.
+    largest = np.abs(decoded.astype(int) - eight_bits(content)).max()
+    assert largest <= (24 if facts.stored_format == "jpeg" else 0)
 
 
 def test_without_adobe_s_marker_tensorflow_reads_cmyk_the_other_way_round(tf):

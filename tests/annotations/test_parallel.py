@@ -73,14 +73,20 @@ def test_a_worker_that_is_killed_is_told_as_such():
         list(map_in_processes(_die, range(6), workers=2))
 
 
+_PARENT = """
+import multiprocessing, os, time
+from odrun.annotations.parallel import map_in_processes
+if __name__ == "__main__":
+    results = map_in_processes(os.path.exists, iter(lambda: "/", None), workers=2)
+    next(results)
+    print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+    time.sleep(60)
+"""
+
+
 def test_workers_end_with_a_parent_that_is_killed(tmp_path):
-    program = (
-        "import time; from odrun.annotations.parallel import map_in_processes;"
-        "import os, sys; next(map_in_processes(os.path.exists, iter(lambda: '/', None), workers=2));"
-        "import multiprocessing as m; print(*[c.pid for c in m.active_children()], flush=True); time.sleep(60)"
-    )
     script = tmp_path / "script.py"
-    script.write_text(f"if __name__ == '__main__':\n    {program.replace(';', chr(10) + '    ')}\n")
+    script.write_text(_PARENT)
     parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     workers = [int(pid) for pid in parent.stdout.readline().split()]

@@ -135,7 +135,14 @@ def test_a_finished_training_leaves_every_file_that_a_run_is_to_have(finished: F
         "tensorboard",
     ]
     assert files(folder / "eval") == ["4/detections.json", "4/metrics.json"]
-    assert files(folder / "plots") == ["average_precision.png", "class_average_precision.png", "losses.png"]
+    assert files(folder / "plots") == [
+        "average_precision.png",
+        "boxes.png",
+        "class_average_precision.png",
+        "classes.png",
+        "losses.png",
+        "samples.png",
+    ]
     image_id = min(entry["image_id"] for entry in json.loads(finished.directory.eval(4).detections.read_text()))
     assert files(folder / "predictions") == [f"{image_id}.jpg", f"{image_id}_plain.png", "sheet.jpg"]
     assert len(files(folder / "tensorboard")) == 1

@@ -37,6 +37,11 @@ ENTRY = "model=ssd_mobilenet_v2_fpnlite_digits"
         ("train.steps=1e4", "train.steps is 10000.0, where a whole number is meant", "train.steps=10000"),
         ("train.steps=null", "train.steps cannot be null", "train.steps=VALUE"),
         ("verbose=7up", "verbose is '7up', where true or false is meant", "verbose=VALUE"),
+        (
+            "dataset.problems.outside_box=drop",
+            "there is no dataset.problems.outside_box yet",
+            "add it with a plus sign: +dataset.problems.outside_box=drop",
+        ),
         ("train.freeze=cat", "train.freeze is one value, where a list is meant", "'train.freeze=[cat]'"),
         ("pipeline=3", "pipeline is 3, where a group of values is meant", "set a value below it: pipeline.NAME=VALUE"),
         (
