@@ -14,8 +14,6 @@ from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import Any
 
-import yaml
-
 from odrun.annotations.files import ListedFile, beginning
 from odrun.annotations.model import TRAIN, VALIDATION
 from odrun.annotations.problems import ProblemLog
@@ -64,6 +62,9 @@ def read_layout(files: Sequence[ListedFile], problems: ProblemLog) -> YoloLayout
 
 
 def _yaml(file: ListedFile, problems: ProblemLog) -> object:
+    # Only data sets of this kind have a use for it.
+    import yaml
+
     text = _text(file, problems)
     try:
         # An alias can make a short text as large as memory.
