@@ -237,6 +237,7 @@ def test_a_training_that_starts_from_a_checkpoint_tells_how_much_of_the_model_it
     assert 100 < int(restored) <= int(total)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_fails_the_run_with_the_step_and_a_remedy(diverged: Fitted) -> None:
     assert isinstance(diverged.error, RunFailedError)
     assert diverged.error.where == "step 2"
@@ -247,6 +248,7 @@ def test_a_loss_that_is_no_number_fails_the_run_with_the_step_and_a_remedy(diver
     assert re.search(r"its images: \d+ \(train/\d+\.jpg\), \d+ \(train/\d+\.jpg\)$", diverged.error.what)
 
 
+@pytest.mark.slow
 def test_a_training_that_diverged_leaves_the_weights_before_it_did_and_no_export(diverged: Fitted) -> None:
     assert files(diverged.directory.checkpoints) == ["checkpoint", "ckpt-2.data-00000-of-00001", "ckpt-2.index"]
     assert sorted(path.name for path in diverged.directory.path.iterdir()) == [
@@ -259,6 +261,7 @@ def test_a_training_that_diverged_leaves_the_weights_before_it_did_and_no_export
     assert [row["step"] for row in diverged.rows()] == [1]
 
 
+@pytest.mark.slow
 def test_a_resumed_training_goes_on_as_if_it_had_never_been_killed(finished: Fitted, resumed: Fitted) -> None:
     assert resumed.error is None
     assert [row["step"] for row in resumed.rows()] == [1, 2, 3, 4]

@@ -54,19 +54,23 @@ def answers() -> dict[str, dict[str, str]]:
     return ask("bare", "mended") | ask("keras3")
 
 
+@pytest.mark.slow
 def test_every_shim_has_a_probe(answers: dict[str, dict[str, str]]) -> None:
     assert set(answers["mended"]) == {*NAMES, "trainer_and_exporter"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BROKEN)
 def test_the_package_breaks_without_the_shim(answers: dict[str, dict[str, str]], name: str) -> None:
     assert BROKEN[name] in answers["bare"][name]
 
 
+@pytest.mark.slow
 def test_tensorflow_takes_keras_3_without_the_shim(answers: dict[str, dict[str, str]]) -> None:
     assert answers["keras3"]["legacy_keras"].startswith("AssertionError: keras.src")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*NAMES, "trainer_and_exporter"])
 def test_the_package_works_after_load(answers: dict[str, dict[str, str]], name: str) -> None:
     assert answers["mended"][name] == "works"
@@ -78,6 +82,7 @@ def test_load_mends_after_a_tensorflow_with_legacy_keras() -> None:
     assert ask("late") == {"late": works}
 
 
+@pytest.mark.slow
 def test_load_refuses_a_tensorflow_with_keras_3_and_names_what_came_first(answers: dict[str, dict[str, str]]) -> None:
     refusal = answers["keras3"]["load"]
     assert refusal.startswith("InputError: TensorFlow was imported before odrun.compat.load()")

@@ -106,6 +106,7 @@ def test_without_shuffling_and_draws_the_batches_are_those_of_the_engine(
         assert equal(one, other)
 
 
+@pytest.mark.slow
 def test_a_batch_with_many_draws_is_a_function_of_seed_and_step_alone(
     built: Any, compose_tiny: Callable[..., Any], batches_of: Any
 ) -> None:

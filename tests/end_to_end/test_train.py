@@ -155,9 +155,8 @@ def test_detections_of_a_run_are_drawn_and_told_as_coco_results(trained: Ended, 
     assert {entry["file_name"] for entry in detections} == {f"00{n}.jpg" for n in range(4)}
 
 
-@pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_a_checkpoint_and_ends_with_its_status(
     trained: Ended, place: Path, shapes: Path, number: signal.Signals, status: int
 ) -> None:

@@ -37,6 +37,7 @@ def test_a_step_changes_weights_counts_itself_and_lowers_the_loss_of_its_batch(b
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.slow
 def test_a_step_equals_that_of_the_engine(compose_tiny: Callable[..., Any], batches_of: Callable[..., Any]) -> None:
     """The same weights and batch through the OD API's own step: equal losses, equal weights after it.
 
@@ -84,6 +85,7 @@ def test_a_step_equals_that_of_the_engine(compose_tiny: Callable[..., Any], batc
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_averaged_weights_are_there_within_the_context_and_exactly_gone_after_it(
     compose_tiny: Callable[..., Any], batches_of: Callable[..., Any]
 ) -> None:
@@ -136,6 +138,7 @@ def test_a_loss_that_is_no_number_leaves_weights_statistics_and_optimizer_as_the
     assert bool(trainer.train(features, labels).is_applied)
 
 
+@pytest.mark.slow
 def test_a_halved_rate_is_the_rate_of_the_optimizer(compose_tiny: Callable[..., Any], batches_of: Any) -> None:
     optimizers = "pipeline.train_config.optimizer"
     rate = "{learning_rate:{constant_learning_rate:{learning_rate:0.01}},momentum_optimizer_value:0.0}"
