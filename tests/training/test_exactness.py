@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -114,10 +114,20 @@ def of_architecture(name: str, compose_tiny: Callable[..., Any]) -> Any:
     return tiny
 
 
+@pytest.fixture
+def deterministic_operations() -> Iterator[None]:
+    """Operations without races: that of `tf.image.crop_and_resize`'s gradient on several threads loses updates."""
+    from tensorflow.python.framework import config
+
+    config.enable_op_determinism()
+    yield
+    config.disable_op_determinism()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["ssd", "faster_rcnn", "center_net"])
 def test_losses_and_gradients_are_those_of_the_engines_own_step(
-    architecture: str, compose_tiny: Callable[..., Any], batches_of: Any
+    architecture: str, compose_tiny: Callable[..., Any], batches_of: Any, deterministic_operations: None
 ) -> None:
     """A step of plain gradient descent at rate 1 takes the gradient off the weights, which is how both are seen."""
     from object_detection.model_lib_v2 import eager_train_step
