@@ -12,16 +12,18 @@ from contextlib import contextmanager
 
 @contextmanager
 def collection_paused() -> Iterator[None]:
-    """Within it nothing is collected until `resume_collection` is called; after it all is as it was."""
+    """Within it nothing is collected until `resume_collection` is called; after it everything can be again."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.unfreeze()
         if was_enabled:
             gc.enable()
 
 
 def resume_collection() -> None:
-    """Let the collector work again."""
+    """Let the collector work again, on what is made from now on: to go through all the rest takes seconds."""
+    gc.freeze()
     gc.enable()

@@ -21,7 +21,7 @@ from parts import ODRUN, run_parts
 from PIL import Image
 
 IMAGES = 5000
-TURNS = 1
+TURNS = 3
 SIZE = (500, 375)
 _MEASURE = """
 import resource, sys

@@ -11,6 +11,8 @@ def test_collection_pauses_until_it_is_resumed_or_the_context_is_left() -> None:
         assert not gc.isenabled()
         resume_collection()
         assert gc.isenabled()
+        assert gc.get_freeze_count() > 0
+    assert gc.get_freeze_count() == 0
     with collection_paused():
         pass
     assert gc.isenabled()
