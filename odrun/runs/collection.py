@@ -24,6 +24,7 @@ def collection_paused() -> Iterator[None]:
 
 
 def resume_collection() -> None:
-    """Let the collector work again, on what is made from now on: to go through all the rest takes seconds."""
-    gc.freeze()
-    gc.enable()
+    """Let a paused collector work again, on what is made from now on: to go through all the rest takes seconds."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()

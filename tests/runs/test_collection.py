@@ -18,6 +18,12 @@ def test_collection_pauses_until_it_is_resumed_or_the_context_is_left() -> None:
     assert gc.isenabled()
 
 
+def test_a_collector_that_works_is_left_alone() -> None:
+    resume_collection()
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0
+
+
 def test_a_collector_that_was_off_stays_off() -> None:
     gc.disable()
     try:
