@@ -7,13 +7,15 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from odrun.errors import InputError, RunFailedError, nearest
+from odrun.errors import InputError, OdrunError, RunFailedError, nearest
 
 COMMANDS = {
     "train": "the main job: data to records, training with evaluation, metrics, export, pictures (-m sweeps)",
     "prepare": "annotations to checked and split TFRecords, label map, pictures of the data; train does it by itself",
     "predict": "detections of a trained run on images, as pictures and as COCO JSON",
 }
+TOOLS: dict[str, tuple[str, str]] = {}
+"""Commands with arguments of their own, which compose nothing: name → module with `main(arguments)`, what it does."""
 _HELP = """\
 odrun runs object detection experiments on the TensorFlow 2 Object Detection API.
 
@@ -62,9 +64,11 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     if command in ("-sc", "--shell-completion"):
         return _complete(arguments)
+    if command in TOOLS:
+        return _use(command, rest)
     if command not in COMMANDS:
         error = InputError(
-            f"there is no command {command!r}", where=f"odrun {command}", remedy=nearest(command, COMMANDS)
+            f"there is no command {command!r}", where=f"odrun {command}", remedy=nearest(command, (*COMMANDS, *TOOLS))
         )
         sys.stderr.write(f"odrun: {error}\n")
         return error.exit_status
@@ -73,10 +77,23 @@ def run(arguments: Sequence[str]) -> int:
     return application.run(command, rest)
 
 
+def _use(tool: str, arguments: Sequence[str]) -> int:
+    """Run a tool; its `main` takes the arguments after its name, returns the exit status and raises `OdrunError`."""
+    from importlib import import_module
+
+    try:
+        status: int = import_module(TOOLS[tool][0]).main(arguments)
+    except OdrunError as error:
+        sys.stderr.write(f"odrun: {error}\n")
+        return error.exit_status
+    return status
+
+
 def help_text() -> str:
     """What `odrun --help` prints."""
-    width = max(map(len, COMMANDS))
-    return _HELP.format(commands="\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()))
+    told = COMMANDS | {name: text for name, (_, text) in TOOLS.items()}
+    width = max(map(len, told))
+    return _HELP.format(commands="\n".join(f"  {name:<{width}}  {text}" for name, text in told.items()))
 
 
 def _open_closed_streams() -> None:
@@ -105,7 +122,7 @@ def _complete(arguments: Sequence[str]) -> int:
     if not any(argument.startswith("query=") for argument in arguments):
         return application.run(next(iter(COMMANDS)), arguments)
     if not blank:
-        sys.stdout.write(" ".join(name for name in COMMANDS if name.startswith(command)) + "\n")
+        sys.stdout.write(" ".join(name for name in (*COMMANDS, *TOOLS) if name.startswith(command)) + "\n")
         return 0
     if command not in COMMANDS:
         return 0

@@ -175,3 +175,19 @@ def test_a_shell_is_told_commands_and_then_overrides(
 def test_the_script_for_a_shell_completes_the_program(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["-sc", "install=bash"]) == 0
     assert capsys.readouterr().out.rstrip().endswith("-F hydra_bash_completion odrun")
+
+
+def test_a_tool_gets_what_follows_its_name_and_its_errors_are_told(monkeypatch, capsys):
+    def main(arguments):
+        if not arguments:
+            raise InputError("nothing to use", remedy="name something")
+        sys.stdout.write(" ".join(arguments))
+        return 3
+
+    monkeypatch.setitem(sys.modules, "a_tool", SimpleNamespace(main=main))
+    monkeypatch.setitem(cli.TOOLS, "tool", ("a_tool", "uses things"))
+    assert cli.run(["tool", "--with", "a"]) == 3
+    assert capsys.readouterr().out == "--with a"
+    assert cli.run(["tool"]) == 2
+    assert capsys.readouterr().err == "odrun: nothing to use\n  remedy: name something\n"
+    assert "uses things" in cli.help_text()

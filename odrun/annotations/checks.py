@@ -77,7 +77,7 @@ def _proven(
         _note(log, "image_without_boxes", image.image_path, "has no boxes")
     boxes = []
     losses = []
-    for box, lost_by in _checked_boxes(_upright(image, facts), facts, classes, log):
+    for box, lost_by in _checked_boxes(_upright(_in_pixels(image, facts), facts), facts, classes, log):
         if box is not None:
             boxes.append(box)
         elif lost_by is not None:
@@ -128,6 +128,32 @@ def _oddities(image: ImageAsRead, facts: ImageFacts) -> Iterator[_Found]:
         yield "turned_image", f"has the EXIF orientation {facts.orientation}"
     elif not facts.plain:
         yield "re_encoded_image", f"is {kind} of mode {facts.mode}"
+
+
+def _in_pixels(image: ImageAsRead, facts: ImageFacts) -> ImageAsRead:
+    if not image.in_fractions:
+        return image
+    width_px, height_px = facts.width_px, facts.height_px
+
+    def scaled(box: BoxAsRead) -> BoxAsRead:
+        mask = box.mask
+        if isinstance(mask, Polygons):
+            mask = Polygons(
+                tuple(
+                    tuple(value * (height_px if number % 2 else width_px) for number, value in enumerate(ring))
+                    for ring in mask.rings_px
+                )
+            )
+        return replace(
+            box,
+            xmin_px=box.xmin_px * width_px,
+            ymin_px=box.ymin_px * height_px,
+            xmax_px=box.xmax_px * width_px,
+            ymax_px=box.ymax_px * height_px,
+            mask=mask,
+        )
+
+    return replace(image, boxes=tuple(map(scaled, image.boxes)), in_fractions=False)
 
 
 def _upright(image: ImageAsRead, facts: ImageFacts) -> ImageAsRead:

@@ -76,7 +76,8 @@ class ImageAsRead:
     """An image that an annotation speaks of, not yet opened.
 
     `name` is its path below the data set's folder, with slashes; `width_px` and `height_px` are what the annotation
-    states, None where it does not; `split` is one of `SPLITS`, or None where the data brings no split.
+    states, None where it does not; `split` is one of `SPLITS`, or None where the data brings no split. With
+    `in_fractions` the corners and masks of its boxes are fractions of the upright image instead of pixels.
     """
 
     name: str
@@ -86,6 +87,7 @@ class ImageAsRead:
     height_px: int | None
     boxes: tuple[BoxAsRead, ...]
     split: str | None
+    in_fractions: bool = False
 
 
 @dataclass(frozen=True, slots=True)

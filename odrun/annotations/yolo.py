@@ -1,31 +1,27 @@
 """YOLO text labels, as Ultralytics and darknet lay them out: folder → images as read.
 
 Comes in: a text file for each image, a line `class cx cy w h` for each box (fractions of the image) or `class x1 y1 x2
-y2 ...` for a polygon, and class names in `data.yaml`, `classes.txt` or `*.names`. Goes out: `ImageAsRead`, unproven.
-Refused, as problems: lines of other numbers, classes without a name, labels whose image is not there. Sizes are those
-of the upright image, which is what labelling tools show.
+y2 ...` for a polygon, and class names in `data.yaml`, `classes.txt` or `*.names`. Goes out: `ImageAsRead` in
+fractions, unproven. Refused, as problems: lines of other numbers, classes without a name, labels whose image is not
+there or has another label file.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-
-from PIL import Image
+from itertools import islice
 
 from odrun.annotations.files import IMAGE_SUFFIXES, ListedFile, beginning
 from odrun.annotations.lookup import ImageIndex, given_split
 from odrun.annotations.model import BoxAsRead, ImageAsRead, Polygons
-from odrun.annotations.orientation import upright_size
 from odrun.annotations.problems import ProblemLog
 from odrun.annotations.yolo_layout import YoloLayout, is_layout_file, read_layout
 
 LOOKS_FOR = "YOLO labels (*.txt with class cx cy w h) with their images, and data.yaml or classes.txt"
 SUFFIXES = IMAGE_SUFFIXES | {".txt", ".yaml", ".yml", ".names"}
 LARGEST_FILE_BYTES = 16 << 20
-_EXIF_ORIENTATION = 0x0112
+LABELS_TRIED = 100
 _BOX_NUMBERS = 4
 
 
@@ -34,14 +30,10 @@ class _FaultyLineError(Exception):
 
 
 def recognizes(files: Sequence[ListedFile]) -> bool:
-    """Whether a text file that is named like an image begins with a class and four or more fractions."""
+    """Whether one of the first text files named like an image begins with a class and four or more fractions."""
     stems = {file.path.stem for file in files if file.is_image}
     labels = (file for file in files if file.suffix == ".txt" and file.path.stem in stems and not is_layout_file(file))
-    for file in labels:
-        lines = beginning(file).decode("utf-8", "replace").splitlines()
-        if lines:
-            return _looks_like_a_label(lines[0])
-    return False
+    return any(_looks_like_a_label(_first_line(file)) for file in islice(labels, LABELS_TRIED))
 
 
 def read_yolo(files: list[ListedFile], problems: ProblemLog) -> Iterator[ImageAsRead]:
@@ -57,12 +49,13 @@ def read_yolo(files: list[ListedFile], problems: ProblemLog) -> Iterator[ImageAs
     found: dict[str, ListedFile] = {}
     for label in labels:
         image = index.find(label, "")
-        if image is not None:
-            found.setdefault(image.name, label)
-        elif layout.lists(label):
-            continue
+        if image is None:
+            _note_lonely(label, layout, problems)
+        elif image.name in found:
+            message = f"speaks of {image.path}, as {found[image.name].path} does"
+            problems.add("duplicate_image", label.path, message)
         else:
-            problems.add("missing_image", label.path, "has no image of its name")
+            found[image.name] = label
     parts = layout.parts or given_split(images)
     for image in images:
         part = None if parts is None else parts.get(image.name)
@@ -72,26 +65,20 @@ def read_yolo(files: list[ListedFile], problems: ProblemLog) -> Iterator[ImageAs
         elif parts is not None and part is None:
             problems.add("annotation_outside_split", image.path, "is in no part of the split")
         else:
-            yield from _image(image, annotation, part, layout, problems)
+            boxes = () if annotation is None else tuple(_boxes(annotation, layout.names, problems))
+            path = image.path if annotation is None else annotation.path
+            yield ImageAsRead(image.name, image.path, path, None, None, boxes, part, in_fractions=True)
 
 
-def _image(
-    image: ListedFile, label: ListedFile | None, part: str | None, layout: YoloLayout, problems: ProblemLog
-) -> Iterator[ImageAsRead]:
-    """The image, if its size can be told: a box is a fraction of it."""
-    try:
-        width_px, height_px = _upright_size(image.path)
-    except _UNREADABLE as error:
-        problems.add("undecodable_image", image.path, f"does not tell its size: {error}")
-        return
-    boxes = () if label is None else tuple(_boxes(label, width_px, height_px, layout.names, problems))
-    path = image.path if label is None else label.path
-    yield ImageAsRead(image.name, image.path, path, width_px, height_px, boxes, part)
+def _note_lonely(text: ListedFile, layout: YoloLayout, problems: ProblemLog) -> None:
+    """A text file of no image's name: a fault where it holds boxes, else one of the notes that lie about."""
+    if _looks_like_a_label(_first_line(text)):
+        problems.add("missing_image", text.path, "has no image of its name")
+    elif not layout.lists(text):
+        problems.add("unused_file", text.path, "has no image of its name, and no boxes")
 
 
-def _boxes(
-    label: ListedFile, width_px: int, height_px: int, names: Mapping[int, str], problems: ProblemLog
-) -> Iterator[BoxAsRead]:
+def _boxes(label: ListedFile, names: Mapping[int, str], problems: ProblemLog) -> Iterator[BoxAsRead]:
     try:
         with label.path.open("rb") as stream:
             content = stream.read(LARGEST_FILE_BYTES + 1)
@@ -105,12 +92,12 @@ def _boxes(
         if not line.strip():
             continue
         try:
-            yield _box(line.split(), width_px, height_px, names, number)
+            yield _box(line.split(), names, number)
         except _FaultyLineError as error:
             problems.add("malformed_annotation", label.path, str(error), line=number)
 
 
-def _box(cells: list[str], width_px: int, height_px: int, names: Mapping[int, str], line: int) -> BoxAsRead:
+def _box(cells: list[str], names: Mapping[int, str], line: int) -> BoxAsRead:
     class_name = _class_name(cells[0], names)
     numbers = [_number(cell) for cell in cells[1:]]
     mask = None
@@ -119,19 +106,20 @@ def _box(cells: list[str], width_px: int, height_px: int, names: Mapping[int, st
         corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
     elif len(numbers) >= 2 * 3 and len(numbers) % 2 == 0:
         xs, ys = numbers[::2], numbers[1::2]
-        corners = (min(xs), min(ys), max(xs), max(ys))
-        ring = tuple(value for x, y in zip(xs, ys, strict=True) for value in (x * width_px, y * height_px))
-        mask = Polygons((ring,)) if all(map(math.isfinite, ring)) else None
+        is_sound = all(map(math.isfinite, numbers))
+        # The minimum of numbers with one that is none depends on their order.
+        corners = (min(xs), min(ys), max(xs), max(ys)) if is_sound else (math.nan,) * 4
+        mask = Polygons((tuple(numbers),)) if is_sound else None
     else:
         raise _FaultyLineError(
             f"has a line of a class and {len(numbers)} numbers; 4 of a box belong there, or 6 or more of a polygon"
         )
     return BoxAsRead(
         class_name=class_name,
-        xmin_px=corners[0] * width_px,
-        ymin_px=corners[1] * height_px,
-        xmax_px=corners[2] * width_px,
-        ymax_px=corners[3] * height_px,
+        xmin_px=corners[0],
+        ymin_px=corners[1],
+        xmax_px=corners[2],
+        ymax_px=corners[3],
         difficult=False,
         truncated=False,
         is_crowd=False,
@@ -158,21 +146,13 @@ def _number(cell: str) -> float:
         return math.nan
 
 
+def _first_line(file: ListedFile) -> str:
+    lines = beginning(file).decode("utf-8-sig", "replace").splitlines()
+    return next(filter(str.strip, lines), "")
+
+
 def _looks_like_a_label(line: str) -> bool:
     cells = line.split()
     numbers = [_number(cell) for cell in cells]
     is_class = bool(cells) and cells[0].isdecimal()
     return is_class and len(cells) > _BOX_NUMBERS and all(-1 <= number <= 2 for number in numbers[1:])
-
-
-_UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
-
-
-def _upright_size(path: Path) -> tuple[int, int]:
-    """The width and height that a viewer shows, out of the image's header."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with Image.open(path) as image:
-            orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-            known = orientation if orientation in range(1, 9) else 1
-            return upright_size(image.width, image.height, known)

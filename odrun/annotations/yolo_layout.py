@@ -2,27 +2,31 @@
 
 Comes in: the files of a data set, among them `data.yaml` (Ultralytics), `classes.txt` (labelImg) or `*.names`
 (darknet). Goes out: class number → name, image → part. Refused, as problems: a file that is no YAML, is larger than
-1 MiB or refers to itself, and names that are no list or mapping of texts. A path that leads elsewhere is matched by its
-last folders: these files are written for the machine that they were made on.
+1 MiB, is nested deeply or refers to itself, labels with keypoints, and names that are no list or mapping of texts. A
+path that leads elsewhere is matched by its last folders: these files are written for the machine that they were made
+on.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from pathlib import PurePosixPath
-from typing import Any
+from pathlib import Path, PurePosixPath
 
 from odrun.annotations.files import ListedFile, beginning
 from odrun.annotations.model import TRAIN, VALIDATION
 from odrun.annotations.problems import ProblemLog
 
 LARGEST_FILE_BYTES = 1 << 20
+DEEPEST = 16
+LAST_FOLDERS = 8
 _CLASS_LISTS = ("classes.txt", "obj.names", "predefined_classes.txt", "labels.txt")
 _IMAGE_LISTS = frozenset(("train.txt", "val.txt", "valid.txt", "test.txt", "trainval.txt"))
 _PARTS = ((TRAIN, ("train",)), (VALIDATION, ("val", "valid", "validation")))
 _HELD_BACK_ELSE = "test"
+_CLASS_NUMBER = re.compile("[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,9 @@ def read_layout(files: Sequence[ListedFile], problems: ProblemLog) -> YoloLayout
             content = _yaml(file, problems)
             if isinstance(content, Mapping) and "names" in content:
                 names = _names(content["names"], file, problems)
+                if content.get("kpt_shape"):
+                    message = "says that the labels have keypoints (kpt_shape), which are read from COCO alone"
+                    problems.add("malformed_annotation", file.path, message)
                 parts, lists = _parts(content, files, images)
                 return YoloLayout(names, parts, lists)
     lists_of_names = [file for file in files if file.path.name.lower() in _CLASS_LISTS or file.suffix == ".names"]
@@ -66,13 +73,19 @@ def _yaml(file: ListedFile, problems: ProblemLog) -> object:
     import yaml
 
     text = _text(file, problems)
+    depth = 0
     try:
-        # An alias can make a short text as large as memory.
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            problems.add("malformed_annotation", file.path, "has an alias, which data.yaml needs none of")
-            return None
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        for event in yaml.parse(text, Loader=yaml.BaseLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            # An alias can make a short text as large as memory.
+            if isinstance(event, yaml.AliasEvent) or depth > DEEPEST:
+                what = "is nested too deeply" if depth > DEEPEST else "has an alias"
+                message = f"{what}, which data.yaml has no need of"
+                problems.add("malformed_annotation", file.path, message, line=event.start_mark.line + 1)
+                return None
+        # Its scalars are texts: a class named `no`, `1.0` or `2024-01-01` keeps its name.
+        return yaml.load(text, Loader=yaml.BaseLoader)
+    except yaml.YAMLError as error:
         line = error.problem_mark.line + 1 if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark else None
         problems.add("malformed_annotation", file.path, "is no YAML", line=line)
         return None
@@ -87,16 +100,12 @@ def _text(file: ListedFile, problems: ProblemLog) -> str:
 
 
 def _names(given: object, file: ListedFile, problems: ProblemLog) -> dict[int, str]:
-    entries: Iterable[tuple[Any, Any]] = ()
+    entries: Iterable[tuple[str, object]] = ()
     if isinstance(given, Mapping):
         entries = given.items()
     elif isinstance(given, list):
-        entries = enumerate(given)
-    names = {
-        int(number): str(name)
-        for number, name in entries
-        if isinstance(name, (str, int)) and (isinstance(number, int) or str(number).isdecimal())
-    }
+        entries = ((str(number), name) for number, name in enumerate(given))
+    names = {int(number): name for number, name in entries if isinstance(name, str) and _CLASS_NUMBER.fullmatch(number)}
     if not names:
         problems.add("malformed_annotation", file.path, "has names that are no list or mapping of texts")
     return names
@@ -108,6 +117,10 @@ def _parts(
     """Image → part, and the lists of images that said so; nothing unless both parts have an image."""
     parts: dict[str, str] = {}
     lists: set[str] = set()
+    texts = {file.path.name: file for file in reversed(files) if file.suffix == ".txt"}
+    folders: dict[str, list[str]] = {}
+    for image in images:
+        folders.setdefault(f"/{PurePosixPath(image).parent}/", []).append(image)
     for part, keys in _PARTS:
         stated = next((content[key] for key in keys if content.get(key)), None)
         if stated is None and part == VALIDATION:
@@ -115,13 +128,12 @@ def _parts(
         for path in stated if isinstance(stated, list) else [stated]:
             if not isinstance(path, str):
                 continue
-            listed = _list_at(path, files)
+            listed = texts.get(PurePosixPath(path.replace("\\", "/")).name)
             if listed is None:
-                parts |= dict.fromkeys(_below(path, images), part)
+                parts |= dict.fromkeys(_below(path, folders), part)
             else:
                 lists.add(listed.name)
-                lines = beginning(listed, size_bytes=1 << 30).decode("utf-8-sig", "replace").splitlines()
-                parts |= dict.fromkeys(_listed(lines, images), part)
+                parts |= dict.fromkeys(_listed(_lines(listed.path), images), part)
     return (parts, frozenset(lists)) if set(parts.values()) == {TRAIN, VALIDATION} else ({}, frozenset(lists))
 
 
@@ -143,20 +155,21 @@ def _agreeing(place: tuple[str, ...], stated: tuple[str, ...]) -> int:
     return len(list(takewhile(lambda pair: pair[0] == pair[1], zip(place[::-1], stated[::-1], strict=False))))
 
 
-def _list_at(path: str, files: Sequence[ListedFile]) -> ListedFile | None:
-    """The text file that a path names, by its name."""
-    if not path.endswith(".txt"):
-        return None
-    name = PurePosixPath(path.replace("\\", "/")).name
-    return next((file for file in files if file.path.name == name), None)
+def _lines(path: Path) -> Iterator[str]:
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as stream:
+            yield from stream
+    except OSError:
+        # Whoever reads all files of the data set notes it.
+        return
 
 
-def _below(path: str, images: Sequence[str]) -> list[str]:
-    """The images below the folder that the longest ending of `path` names."""
-    folders = [part for part in PurePosixPath(path.replace("\\", "/")).parts if part not in ("..", ".", "/")]
-    for start in range(len(folders)):
-        tail = f"/{'/'.join(folders[start:])}/"
-        found = [image for image in images if tail in f"/{image}"]
+def _below(path: str, folders: Mapping[str, Sequence[str]]) -> list[str]:
+    """The images below the folder that the longest ending of `path` names; `folders` are `/like/this/`."""
+    named = [part for part in PurePosixPath(path.replace("\\", "/")).parts if part not in ("..", ".", "/")]
+    for start in range(max(0, len(named) - LAST_FOLDERS), len(named)):
+        tail = f"/{'/'.join(named[start:])}/"
+        found = [image for folder, images in folders.items() if tail in folder for image in images]
         if found:
             return found
     return []

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from PIL import Image
 from odrun.annotations.checks import Checked, Loss, check_image
 from odrun.annotations.classes import class_map
 from odrun.annotations.digests import FileContent
-from odrun.annotations.model import AnnotatedImage, Box, BoxAsRead, ImageAsRead
+from odrun.annotations.model import AnnotatedImage, Box, BoxAsRead, ImageAsRead, Polygons
 from odrun.annotations.problems import Policies
 
 
@@ -58,6 +59,20 @@ def test_a_sound_image_is_kept_whole(tmp_path):
         split=None,
     )
     assert found == Checked(whole, (), ())
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "tif", "png", "webp"])
+def test_fractions_are_those_of_the_upright_image(tmp_path, suffix):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (400, 300)).save(tmp_path / f"a.{suffix}", exif=exif)
+    mask = Polygons(((0.25, 0.5, 0.5, 0.5, 0.5, 1.0),))
+    boxes = (box(0.25, 0.5, 0.5, 1.0), replace(box(0.25, 0.5, 0.5, 1.0, name="dog"), mask=mask))
+    image = kept(checked(read(tmp_path, *boxes, name=f"a.{suffix}", in_fractions=True)))
+    assert (image.width_px, image.height_px) == (300, 400)
+    corners = {(each.xmin_px, each.ymin_px, each.xmax_px, each.ymax_px) for each in image.boxes}
+    assert corners == {(75.0, 200.0, 150.0, 400.0)}
+    assert image.boxes[1].mask == Polygons(((75.0, 200.0, 150.0, 200.0, 150.0, 400.0),))
 
 
 @pytest.mark.parametrize(

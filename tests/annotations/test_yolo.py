@@ -21,11 +21,9 @@ def put(folder: Path, name: str, content: str | bytes) -> None:
     (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-def picture(folder: Path, name: str, *, orientation: int = 1) -> None:
+def picture(folder: Path, name: str) -> None:
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    Image.new("RGB", (40, 30)).save(folder / name, exif=exif)
+    Image.new("RGB", (40, 30)).save(folder / name)
 
 
 def read(folder: Path) -> tuple[list[ImageAsRead], ProblemLog]:
@@ -46,9 +44,11 @@ def test_darknet_s_layout_is_read_whole(tmp_path):
     put(tmp_path, "a.txt", f"{BOX}\n0 0.1 0.2 0.5 0.2 0.5 1.0\n")
     put(tmp_path, "classes.txt", "cat\ndog\n")
     images, log = read(tmp_path)
-    polygon = Polygons(((4.0, 6.0, 20.0, 6.0, 20.0, 30.0),))
-    boxes = (box("dog", 15, 9, 25, 21), box("cat", 4, 6, 20, 30, line=3, mask=polygon))
-    assert images == [ImageAsRead("a.jpg", tmp_path / "a.jpg", tmp_path / "a.txt", 40, 30, boxes, None)]
+    polygon = Polygons(((0.1, 0.2, 0.5, 0.2, 0.5, 1.0),))
+    boxes = (box("dog", 0.375, 0.3, 0.625, 0.7), box("cat", 0.1, 0.2, 0.5, 1, line=3, mask=polygon))
+    assert images == [
+        ImageAsRead("a.jpg", tmp_path / "a.jpg", tmp_path / "a.txt", None, None, boxes, None, in_fractions=True)
+    ]
     assert log.problems == []
 
 
@@ -90,14 +90,6 @@ def test_without_names_classes_are_called_by_their_numbers(tmp_path):
     assert [each.class_name for each in read(tmp_path)[0][0].boxes] == ["1"]
 
 
-def test_fractions_are_those_of_the_upright_image(tmp_path):
-    picture(tmp_path, "a.jpg", orientation=6)
-    put(tmp_path, "a.txt", "0 0.5 0.5 1 1\n")
-    (image,), _ = read(tmp_path)
-    assert (image.width_px, image.height_px) == (30, 40)
-    assert (image.boxes[0].xmax_px, image.boxes[0].ymax_px) == (30, 40)
-
-
 @pytest.mark.parametrize(
     ("line", "words"),
     [
@@ -117,9 +109,10 @@ def test_a_line_that_cannot_be_read_is_told_by_number_and_the_others_are_read(tm
     assert words in log.problems[0].message
 
 
-def test_numbers_that_are_none_are_left_to_the_checks(tmp_path):
+@pytest.mark.parametrize("line", ["0 nan x 0.2 0.2", "0 0.1 0.1 0.9 0.1 nan 0.9", "0 inf 0.1 0.9 0.1 0.5 0.9"])
+def test_numbers_that_are_none_are_left_to_the_checks(tmp_path, line):
     picture(tmp_path, "a.jpg")
-    put(tmp_path, "a.txt", "0 nan x 0.2 0.2\n")
+    put(tmp_path, "a.txt", f"{line}\n")
     (image,), log = read(tmp_path)
     assert math.isnan(image.boxes[0].xmin_px)
     assert log.problems == []
@@ -130,15 +123,33 @@ def test_what_belongs_to_nothing_is_named(tmp_path):
     picture(tmp_path, "a.jpg")
     put(tmp_path, "a.txt", "")
     put(tmp_path, "gone.txt", BOX)
-    put(tmp_path, "broken.jpg", b"no image")
-    put(tmp_path, "broken.txt", BOX)
+    put(tmp_path, "notes.txt", "Taken in the yard.\n")
     images, log = read(tmp_path)
     assert [(image.name, image.boxes) for image in images] == [("a.jpg", ())]
     assert sorted(told(log)) == [
         ("image_without_annotation", "lonely.jpg", None),
         ("missing_image", "gone.txt", None),
-        ("undecodable_image", "broken.jpg", None),
+        ("unused_file", "notes.txt", None),
     ]
+
+
+def test_a_second_label_of_an_image_is_told(tmp_path):
+    picture(tmp_path, "images/a.jpg")
+    put(tmp_path, "images/a.txt", BOX)
+    put(tmp_path, "labels/a.txt", f"{BOX}{BOX}")
+    (image,), log = read(tmp_path)
+    assert len(image.boxes) == 1
+    assert [(problem.fault, problem.file) for problem in log.problems] == [
+        ("duplicate_image", tmp_path / "labels/a.txt")
+    ]
+
+
+@pytest.mark.parametrize("name", ["no", "1.0", "2024-01-01", "null", "0x10"])
+def test_a_class_that_yaml_could_take_for_another_value_keeps_its_name(tmp_path, name):
+    picture(tmp_path, "a.jpg")
+    put(tmp_path, "a.txt", "0 0.5 0.5 0.25 0.4\n")
+    put(tmp_path, "data.yaml", f"names: [{name}]\n")
+    assert read(tmp_path)[0][0].boxes[0].class_name == name
 
 
 @pytest.mark.parametrize(
@@ -146,7 +157,11 @@ def test_what_belongs_to_nothing_is_named(tmp_path):
     [
         ("names: [a, b", "is no YAML"),
         ("a: &a [x]\nnames: *a\n", "has an alias"),
+        (f"names: {'[' * 100_000}", "is nested too deeply"),
+        ("names: [a]\nkpt_shape: [17, 3]\n", "read from COCO alone"),
+        ("? [a]\n: b\nnames: [a]\n", "is no YAML"),
         ("names: 3\n", "no list or mapping"),
+        (f"names: {{{'9' * 5000}: a}}\n", "no list or mapping"),
         ("#" * (1 << 20) + "#", "is larger than 1 MiB"),
     ],
 )
@@ -163,12 +178,22 @@ def test_yolo_is_recognized_by_a_label_and_not_by_other_texts(tmp_path):
     picture(tmp_path, "a.jpg")
     put(tmp_path, "a.txt", "hello world\n")
     assert not recognizes(list_files(tmp_path, ProblemLog()))
-    put(tmp_path, "a.txt", BOX)
+    picture(tmp_path, "b.jpg")
+    put(tmp_path, "b.txt", f"\n{BOX}")
     assert recognizes(list_files(tmp_path, ProblemLog()))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(label=st.binary(max_size=60), names=st.binary(max_size=60))
+@given(
+    label=st.binary(max_size=60),
+    names=st.one_of(
+        st.binary(max_size=60),
+        st.text(st.characters(codec="utf-8"), max_size=60).map(lambda text: f"names: {text}".encode()),
+        st.text(st.characters(codec="utf-8"), max_size=40).map(
+            lambda text: f"names: [a]\ntrain: {text!r}\nval: [{text!r}]".encode()
+        ),
+    ),
+)
 def test_whatever_the_files_hold_is_a_problem_and_no_traceback(tmp_path, label, names):
     picture(tmp_path, "a.jpg")
     put(tmp_path, "a.txt", label)
