@@ -5,10 +5,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from odrun import cli
+from odrun.errors import InputError
 
 HEAVY = ("tensorflow", "tf_keras", "object_detection.builders", "wandb", "matplotlib", "sklearn")
 PROBE = f"""
