@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from odrun.annotations.files import ListedFile
@@ -18,6 +19,7 @@ from odrun.annotations.parallel import map_in_order
 from odrun.annotations.problems import ProblemLog
 from odrun.runs.files import write_whole
 
+CHUNK_FILES = 64
 _FRESH_NS = 2_000_000_000
 Stamp = tuple[int, int, int, int]
 
@@ -40,6 +42,11 @@ class KnownDigests:
         self._path = path
         self._known = _read(path)
         self._seen: dict[str, tuple[Stamp, str]] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was known before."""
+        return not self._known
 
     def find(self, name: str, stamp: Stamp) -> str | None:
         """The digest of the file of this name, if its stamp is the same as when it was read."""
@@ -68,13 +75,15 @@ def read_contents(
     """The content of every file; one that cannot be read is noted as a problem and left out."""
     found = {file.name: _remembered(file, known) for file in files}
     unknown = [file for file in files if found[file.name] is None]
-    for file, content in zip(unknown, map_in_order(_read_now, unknown, workers=workers), strict=True):
+    chunks = [unknown[start : start + CHUNK_FILES] for start in range(0, len(unknown), CHUNK_FILES)]
+    read = chain.from_iterable(map_in_order(_read_all, chunks, workers=workers))
+    for file, content in zip(unknown, read, strict=True):
         if isinstance(content, OSError):
             problems.add("unreadable_file", file.path, f"cannot be read: {content.strerror}")
         else:
-            stamp, read = content
-            found[file.name] = read
-            known.note(file.name, stamp, read)
+            stamp, held = content
+            found[file.name] = held
+            known.note(file.name, stamp, held)
     return {name: content for name, content in found.items() if content is not None}
 
 
@@ -85,6 +94,10 @@ def _remembered(file: ListedFile, known: KnownDigests) -> FileContent | None:
         return None
     sha256 = known.find(file.name, stamp)
     return None if sha256 is None else FileContent(sha256, stamp[0])
+
+
+def _read_all(files: Sequence[ListedFile]) -> list[tuple[Stamp, FileContent] | OSError]:
+    return [_read_now(file) for file in files]
 
 
 def _read_now(file: ListedFile) -> tuple[Stamp, FileContent] | OSError:

@@ -19,7 +19,7 @@ from odrun.annotations.checks import Checked, Loss, check_image
 from odrun.annotations.classes import ClassMap
 from odrun.annotations.digests import FileContent
 from odrun.annotations.model import AnnotatedImage, ImageAsRead
-from odrun.annotations.parallel import map_in_processes
+from odrun.annotations.parallel import Workers
 from odrun.annotations.problems import Policies, Problem, ProblemLog
 
 CHUNK_IMAGES = 32
@@ -82,10 +82,10 @@ def gather(
     problems: ProblemLog,
     spool: IO[bytes],
     *,
-    workers: int,
+    workers: Workers,
     progress: Callable[[int], None],
 ) -> Gathered:
-    """Prove every image, in `workers` processes, and write those that are kept to `spool`.
+    """Prove every image, by `workers`, and write those that are kept to `spool`.
 
     `contents` has the digest of each image by its name. An image that two annotations speak of is taken from the first.
     `progress` is told how many images are done. The kept ones are sorted by name.
@@ -94,7 +94,7 @@ def gather(
     unproven = _once_each(images, contents, problems, gathered)
     check = partial(_check_chunk, classes=classes, policies=problems.policies)
     done = 0
-    for chunk in map_in_processes(check, _chunks(unproven, contents), workers=workers):
+    for chunk in workers.map(check, _chunks(unproven, contents)):
         for kept, blob, found, losses in chunk:
             gathered.note(losses)
             for problem in found:

@@ -131,7 +131,7 @@ def inspect_image(content: bytes) -> ImageFacts:
         UndecodableImageError: it is of no format in `SUFFIXES_OF_FORMAT`, is damaged or cut off, has more pixels than
             `LARGEST_PIXELS` (seen before they are decoded), or pixels of which no 8-bit image can be made.
     """
-    decoded = _decode(content)
+    decoded = _decode(content, grey_will_do=True)
     width_px, height_px = upright_size(*decoded.image.size, _UPRIGHT if decoded.turn is None else decoded.orientation)
     taken = decoded.file_format == "png" or (decoded.file_format == "jpeg" and decoded.mode in _JPEG_MODES)
     return ImageFacts(
@@ -180,7 +180,8 @@ def _sampled(image: Image.Image) -> Image.Image:
     return image.resize(size, Image.Resampling.NEAREST)
 
 
-def _decode(content: bytes) -> _Decoded:
+def _decode(content: bytes, *, grey_will_do: bool = False) -> _Decoded:
+    """The pixels; with `grey_will_do` of a JPEG its brightness alone, for which all of the file is read as well."""
     file_format = _format(content)
     try:
         _prove_end(content, file_format)
@@ -188,15 +189,19 @@ def _decode(content: bytes) -> _Decoded:
         _refuse_bomb(image)
         # Pillow turns a TIFF when it decodes it, and forgets the orientation; a PNG may state it behind its pixels.
         turned_by_pillow = _orientation(image) if file_format == "tiff" else None
+        in_grey = grey_will_do and file_format == "jpeg" and image.mode == "RGB"
+        if in_grey:
+            image.draft("L", None)
         image.load()
         orientation = turned_by_pillow or _orientation(image)
         # Profiles and transparent colours would change the conversion, and be stored.
         image.info = {}
+        mode = "RGB" if in_grey else image.mode
         eight_bits = _eight_bits(image)
     except _DECODING_ERRORS as error:
         raise UndecodableImageError(f"does not decode ({str(error) or type(error).__name__})") from error
     turn = None if turned_by_pillow else _TURNS.get(orientation)
-    return _Decoded(eight_bits, file_format, image.mode, orientation, turn)
+    return _Decoded(eight_bits, file_format, mode, orientation, turn)
 
 
 def _format(content: bytes) -> str:

@@ -10,9 +10,12 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import forkserver
 from typing import TypeVar
 
 from odrun.errors import RunFailedError
@@ -21,6 +24,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 RESULTS_AHEAD = 4
+_METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 
 
 def usable_cores() -> int:
@@ -40,29 +44,73 @@ def map_in_order(function: Callable[[Item], Result], items: Iterable[Item], *, w
         yield from _in_order(pool, function, items, RESULTS_AHEAD * workers)
 
 
-def map_in_processes(function: Callable[[Item], Result], items: Iterable[Item], *, workers: int) -> Iterator[Result]:
-    """As `map_in_order`, by processes; with one worker in this process itself.
+def get_ready(preload: Sequence[str]) -> None:
+    """Begin with what takes long before `Workers` can work: their modules are imported beside other work."""
+    if _METHOD == "forkserver":
+        multiprocessing.get_context(_METHOD).set_forkserver_preload([*preload])
+        forkserver.ensure_running()
 
-    `function`, items and results are pickled. The processes end with this one, however it ends.
 
-    Raises:
-        RunFailedError: a process was killed, as the system does when memory is short.
+class Workers:
+    """Processes that work until the context is left; `number` 1 is this process itself.
+
+    Functions, arguments and results are pickled. `preload` names the modules of the functions, which are then imported
+    once for all processes. The processes end with this one, however it ends.
     """
-    if workers == 1:
-        yield from map(function, items)
-        return
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context(method), initializer=_begin)
-    try:
-        yield from _in_order(pool, function, items, RESULTS_AHEAD * workers)
-    except BrokenProcessPool as error:
-        raise RunFailedError(
-            "a worker process was killed",
-            where=f"one of {workers} worker processes",
-            remedy="make sure that memory is not short, and run again",
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
+
+    def __init__(self, number: int, *, preload: Sequence[str] = ()) -> None:
+        self._number = number
+        self._preload = preload
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Workers:
+        if self._number > 1:
+            get_ready(self._preload)
+            self._pool = ProcessPoolExecutor(self._number, multiprocessing.get_context(_METHOD), initializer=_begin)
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """As `map_in_order`, by the processes.
+
+        Raises:
+            RunFailedError: a process was killed, as the system does when memory is short.
+        """
+        if self._pool is None:
+            yield from map(function, items)
+            return
+        with self._deaths_told():
+            yield from _in_order(self._pool, function, items, RESULTS_AHEAD * self._number)
+
+    def begin(self, function: Callable[[Item], Result], item: Item) -> Callable[[], Result]:
+        """Begin with one call of `function`; what is returned waits for its end, and raises what it raised.
+
+        Raises:
+            RunFailedError: as `map`.
+        """
+        if self._pool is None:
+            return partial(function, item)
+        future = self._pool.submit(function, item)
+
+        def end() -> Result:
+            with self._deaths_told():
+                return future.result()
+
+        return end
+
+    @contextmanager
+    def _deaths_told(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenProcessPool as error:
+            raise RunFailedError(
+                "a worker process was killed",
+                where=f"one of {self._number} worker processes",
+                remedy="make sure that memory is not short, and run again",
+            ) from error
 
 
 def _in_order(

@@ -14,10 +14,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from odrun.annotations.files import ListedFile, beginning
 from odrun.annotations.model import TRAIN, VALIDATION
 from odrun.annotations.problems import ProblemLog
+
+if TYPE_CHECKING:
+    from yaml._yaml import Mark as CMark
+    from yaml.error import Mark
 
 LARGEST_FILE_BYTES = 1 << 20
 DEEPEST = 16
@@ -81,14 +86,18 @@ def _yaml(file: ListedFile, problems: ProblemLog) -> object:
             if isinstance(event, yaml.AliasEvent) or depth > DEEPEST:
                 what = "is nested too deeply" if depth > DEEPEST else "has an alias"
                 message = f"{what}, which data.yaml has no need of"
-                problems.add("malformed_annotation", file.path, message, line=event.start_mark.line + 1)
+                problems.add("malformed_annotation", file.path, message, line=_line(event.start_mark))
                 return None
         # Its scalars are texts: a class named `no`, `1.0` or `2024-01-01` keeps its name.
-        return yaml.load(text, Loader=yaml.BaseLoader)
+        return yaml.BaseLoader(text).get_single_data()
     except yaml.YAMLError as error:
-        line = error.problem_mark.line + 1 if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark else None
-        problems.add("malformed_annotation", file.path, "is no YAML", line=line)
+        mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+        problems.add("malformed_annotation", file.path, "is no YAML", line=_line(mark))
         return None
+
+
+def _line(mark: Mark | CMark | None) -> int | None:
+    return None if mark is None else mark.line + 1
 
 
 def _text(file: ListedFile, problems: ProblemLog) -> str:

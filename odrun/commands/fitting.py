@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any
 
 from odrun.commands.course import Course
-from odrun.commands.data_pictures import write_data_pictures
+from odrun.commands.data_pictures import OwnPictures
 from odrun.commands.evaluating import Evaluations
 from odrun.commands.pictures import draw_evaluated
 from odrun.commands.stepping import Stepping
@@ -123,7 +123,7 @@ def _conclude(job: TrainJob, pipeline: Any, data: PreparedData, evaluations: Eva
     best = evaluations.course.metrics
     assert best is not None, "training ends with an evaluation"
     evaluations.tracker.summary({f"best/{name}": value for name, value in best.items() if value is not None})
-    write_data_pictures(data, directory.plots, model_anchors(pipeline))
+    OwnPictures(directory.plots, model_anchors(pipeline)).write(data.folder)
     write_plots(
         read_metrics(directory.metrics), directory.plots, title=directory.path.name, class_ap=evaluations.class_ap()
     )

@@ -15,10 +15,11 @@ from odrun.annotations.duplicates import note_duplicates
 from odrun.annotations.files import ListedFile
 from odrun.annotations.gathering import Gathered, KeptImage, gather, spooled
 from odrun.annotations.model import SPLITS, TRAIN, VALIDATION
-from odrun.annotations.parallel import usable_cores
+from odrun.annotations.parallel import Workers, usable_cores
 from odrun.annotations.problems import Policy, ProblemLog
 from odrun.annotations.readers import READERS, read_images
 from odrun.annotations.split import SplitFacts, held_back, parse_fold
+from odrun.commands.data_pictures import OwnPictures
 from odrun.errors import InputError
 from odrun.records.label_map import label_map_classes
 from odrun.records.manifest import PROBLEMS_NAME, Ledger, PreparedData, Station, load
@@ -29,6 +30,7 @@ from odrun.runs.folders import whole_folder
 from odrun.settings import DatasetSettings
 
 ROOM_FACTOR = 1.2
+PRELOAD = (__name__,)
 WORTH_A_PROCESS = 200
 """Images below which another process takes longer to start than it saves."""
 OTHER_CACHE = "set paths.cache=DIR to a folder that you can write to and that has room"
@@ -71,6 +73,7 @@ class Making:
         cache: Path,
         problems: ProblemLog,
         progress: Progress,
+        own: OwnPictures | None,
     ) -> None:
         self._dataset = dataset
         self._source = source
@@ -78,22 +81,25 @@ class Making:
         self._cache = cache
         self._problems = problems
         self._progress = progress
+        self._own = own
         self._listing: TextIO
-        self._workers = max(1, min(usable_cores(), len(source.contents) // WORTH_A_PROCESS))
 
     def make(self) -> PreparedData:
         """Write the folder, whole."""
+        number = max(1, min(usable_cores(), len(self._source.contents) // WORTH_A_PROCESS))
         with (
+            Workers(number, preload=PRELOAD) as workers,
             whole_folder(self._folder) as temporary,
             (temporary / PROBLEMS_NAME).open("w", encoding="utf-8") as listing,
         ):
             self._problems.list_to(listing)
             self._listing = listing
             spool = temporary / _SPOOL
-            gathered = self._gathered(spool)
+            gathered = self._gathered(spool, workers)
             plan = self._plan(gathered)
             require_room(self._cache, sum(image.size_bytes for part in SPLITS for image in plan.parts[part]))
             total = sum(map(len, plan.parts.values()))
+            drawn = workers.begin(_draw, (plan, spool, temporary, self._own))
             write_records(
                 plan,
                 temporary,
@@ -101,16 +107,16 @@ class Making:
                 fingerprint=self._source.fingerprint,
                 problems=self._problems.counts(Policy.DROP, Policy.FIX, Policy.WARN),
                 ledger=self._ledger(gathered, plan),
-                workers=self._workers,
+                workers=workers,
                 progress=lambda done: self._progress("writing", done, total, "image"),
             )
-            self._draw(plan, spool, temporary)
+            drawn()
             spool.unlink()
         prepared = load(self._folder)
         assert prepared is not None, f"{self._folder} was written and cannot be read back"
         return prepared
 
-    def _gathered(self, spool: Path) -> Gathered:
+    def _gathered(self, spool: Path, workers: Workers) -> Gathered:
         source = self._source
         reader = READERS[source.format_name]
         readable = source.readable
@@ -122,7 +128,7 @@ class Making:
                 self._classes(),
                 self._problems,
                 stream,
-                workers=self._workers,
+                workers=workers,
                 progress=lambda done: self._progress("checking", done, max(done, total), "image"),
             )
         for file in source.files:
@@ -202,26 +208,6 @@ class Making:
             VALIDATION: [image for image in gathered.kept if image.name in held],
         }
 
-    def _draw(self, plan: Plan, spool: Path, folder: Path) -> None:
-        """Pictures of the data, and the numbers to draw them from again beside a model's anchors."""
-        # Matplotlib takes a second to be imported, and most runs find their records ready.
-        from odrun.report.dataset_plots import write_dataset_plots
-        from odrun.report.dataset_samples import write_samples
-
-        statistics = BoxStatistics()
-        chosen = _evenly(plan.parts[TRAIN], SAMPLES)
-        samples = []
-        with spool.open("rb") as stream:
-            for part, kept in plan.parts.items():
-                for each in kept:
-                    image = renamed(spooled(stream, each.place), plan.names)
-                    statistics.add(part, image)
-                    if each.name in chosen:
-                        samples.append(image)
-        statistics.save(folder / STATISTICS_NAME)
-        write_dataset_plots(statistics, plan.classes, folder)
-        write_samples(samples, folder, classes=plan.classes)
-
     def _ledger(self, gathered: Gathered, plan: Plan) -> Ledger:
         counts = plan.counts.values()
         stations = {
@@ -239,6 +225,30 @@ class Making:
             self._listing.flush()
             write_whole(kept, Path(self._listing.name).read_bytes())
             self._problems.refuse_errors(self._source.folder, listing=kept)
+
+
+def _draw(planned: tuple[Plan, Path, Path, OwnPictures | None]) -> None:
+    """Of a plan and its spool, into a folder: pictures, and the numbers to draw them again beside a model's anchors."""
+    # Matplotlib takes a second to be imported, and most runs find their records ready.
+    from odrun.report.dataset_plots import write_dataset_plots
+    from odrun.report.dataset_samples import write_samples
+
+    plan, spool, folder, own = planned
+    statistics = BoxStatistics()
+    chosen = _evenly(plan.parts[TRAIN], SAMPLES)
+    samples = []
+    with spool.open("rb") as stream:
+        for part, kept in plan.parts.items():
+            for each in kept:
+                image = renamed(spooled(stream, each.place), plan.names)
+                statistics.add(part, image)
+                if each.name in chosen:
+                    samples.append(image)
+    statistics.save(folder / STATISTICS_NAME)
+    write_dataset_plots(statistics, plan.classes, folder)
+    write_samples(samples, folder, classes=plan.classes)
+    if own is not None:
+        own.write(folder)
 
 
 def _evenly(kept: Sequence[KeptImage], count: int) -> frozenset[str]:

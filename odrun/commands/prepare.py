@@ -10,7 +10,7 @@ from pathlib import Path
 from odrun import compat
 from odrun.annotations.model import SPLITS
 from odrun.annotations.problems import FAULTS
-from odrun.commands.data_pictures import write_data_pictures
+from odrun.commands.data_pictures import OwnPictures
 from odrun.commands.preparing import prepare
 from odrun.commands.verifying import verify
 from odrun.errors import InputError
@@ -48,14 +48,14 @@ def _prepare(
     compat.load()
     terminal.stage("run", shown_path(directory.path))
     terminal.stage("data", f"{job.dataset.name} (format {job.dataset.format})")
+    own = OwnPictures(directory.plots, model_anchors(build(job.pipeline, job.augmentation)))
     with terminal.loops() as progress:
-        data = prepare(job.dataset, job.paths.cache_dir, report=terminal.fact, progress=progress)
+        data = prepare(job.dataset, job.paths.cache_dir, report=terminal.fact, progress=progress, own=own)
         if job.verify:
             station = verify(data, progress=lambda done, total: progress("verifying", done, total, "image"))
             terminal.fact(f"{station.images} records read again, checksum and image: all sound")
     write_whole(directory.config, config_text)
     write_whole(directory.problems, data.listing.read_bytes())
-    write_data_pictures(data, directory.plots, model_anchors(build(job.pipeline, job.augmentation)))
     collect(
         command=sys.argv,
         overrides=overrides,

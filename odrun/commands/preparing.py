@@ -18,10 +18,11 @@ from pathlib import Path
 from odrun.annotations.digests import KnownDigests, read_contents
 from odrun.annotations.files import ListedFile, list_files
 from odrun.annotations.model import SPLITS
-from odrun.annotations.parallel import usable_cores
+from odrun.annotations.parallel import get_ready, usable_cores
 from odrun.annotations.problems import Policies, Policy, ProblemLog
 from odrun.annotations.readers import READERS, recognized
-from odrun.commands.making import OTHER_CACHE, Making, Progress, Source, require_room
+from odrun.commands.data_pictures import OwnPictures
+from odrun.commands.making import OTHER_CACHE, PRELOAD, WORTH_A_PROCESS, Making, Progress, Source, require_room
 from odrun.errors import InputError, nearest
 from odrun.records import ready
 from odrun.records.label_map import label_map_classes
@@ -41,11 +42,13 @@ _A_FILE = frozenset((errno.ENOTDIR, errno.EEXIST))
 Report = Callable[[str], None]
 
 
-def prepare(dataset: DatasetSettings, cache: Path, *, report: Report, progress: Progress) -> PreparedData:
+def prepare(
+    dataset: DatasetSettings, cache: Path, *, report: Report, progress: Progress, own: OwnPictures | None = None
+) -> PreparedData:
     """Make the records of `dataset` in `cache/records`, or find them there.
 
     `report` is given lines of facts; `progress` is told, while images are checked and records written, what is going
-    on and how many of how many are done.
+    on and how many of how many are done. With `own` a run's pictures of the data are written, too.
 
     Raises:
         InputError: see the module.
@@ -63,8 +66,10 @@ def prepare(dataset: DatasetSettings, cache: Path, *, report: Report, progress: 
         with _making(folder, cache, report):
             prepared = None if problems.counts(Policy.ERROR) else load(folder)
             if prepared is None:
-                prepared = Making(dataset, source, folder, cache, problems, progress).make()
+                prepared = Making(dataset, source, folder, cache, problems, progress, own).make()
                 how = "written to"
+    if own is not None and how == "found in":
+        own.write(prepared.folder)
     _tell(prepared, how, report)
     return prepared
 
@@ -119,6 +124,8 @@ def _source(
     reader = READERS[format_name]
     known = KnownDigests(cache / "digests" / f"{hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:16]}.json")
     chosen = [file for file in files if file.suffix in reader.suffixes]
+    if known.is_empty and len(chosen) >= WORTH_A_PROCESS and usable_cores() > 1:
+        get_ready(PRELOAD)
     contents = read_contents(chosen, problems, known, workers=usable_cores())
     with _told_of_the_cache(cache):
         known.keep()

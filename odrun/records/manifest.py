@@ -16,6 +16,7 @@ WRITER_VERSION = 2
 MANIFEST_NAME = "manifest.json"
 LABEL_MAP_NAME = "label_map.pbtxt"
 PROBLEMS_NAME = "problems.csv"
+CLASSES_PLOT, BOXES_PLOT, SAMPLES_SHEET = "classes.png", "boxes.png", "samples.png"
 
 
 @dataclass(frozen=True)

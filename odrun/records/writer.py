@@ -10,7 +10,7 @@ from pathlib import Path
 from odrun.annotations.gathering import KeptImage, Place, spooled
 from odrun.annotations.images import as_stored
 from odrun.annotations.model import SPLITS, AnnotatedImage
-from odrun.annotations.parallel import map_in_processes
+from odrun.annotations.parallel import Workers
 from odrun.errors import InputError
 from odrun.records.example import image_example
 from odrun.records.label_map import label_ids, label_map_text
@@ -62,7 +62,7 @@ def write_records(
     fingerprint: str,
     problems: Mapping[str, int],
     ledger: Ledger,
-    workers: int,
+    workers: Workers,
     progress: Callable[[int], None],
 ) -> None:
     """Write all that belongs to `plan` into the empty `folder`, the manifest last.
@@ -77,7 +77,7 @@ def write_records(
     (folder / LABEL_MAP_NAME).write_text(label_map_text(plan.classes), encoding="utf-8")
     shards = {part: _shards(plan, part, folder, spool) for part in SPLITS}
     done = 0
-    for written in map_in_processes(_write, [shard for part in SPLITS for shard in shards[part]], workers=workers):
+    for written in workers.map(_write, [shard for part in SPLITS for shard in shards[part]]):
         done += written
         progress(done)
     paths = {part: [shard.path for shard in shards[part]] for part in SPLITS}

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
@@ -21,18 +19,13 @@ from matplotlib.ticker import MaxNLocator
 
 from odrun.annotations.model import SPLITS, TRAIN, VALIDATION
 from odrun.pipeline.anchors import Anchors, Sizes, best_shape_iou, unreached
+from odrun.records.manifest import BOXES_PLOT, CLASSES_PLOT
 from odrun.records.statistics import BoxStatistics
-from odrun.runs.files import whole_file
+from odrun.report.figures import BLUE, LOG_SCALE_FROM, ORANGE, VERMILION, new_figure, plain, save
 
-CLASSES_PLOT, BOXES_PLOT = "classes.png", "boxes.png"
-
-# Okabe and Ito, "Color Universal Design" (2008).
-_BLUE, _ORANGE, _VERMILION = "#0072B2", "#E69F00", "#D55E00"
-_COLOUR_OF_PART = {TRAIN: _BLUE, VALIDATION: _ORANGE}
-_DOTS_PER_INCH = 120
+_COLOUR_OF_PART = {TRAIN: BLUE, VALIDATION: ORANGE}
 _MOST_CLASSES = 40
 _LONGEST_NAME = 28
-_LOG_SCALE_FROM = 50.0
 _MOST_POINTS = 3000
 _CELLS = 64
 _REACH_CELLS = 160
@@ -54,13 +47,15 @@ def write_dataset_plots(
     """
     if not set(statistics.classes) <= set(classes):
         raise ValueError(f"classes without a label id: {sorted(set(statistics.classes) - set(classes))}")
-    figures = {CLASSES_PLOT: _classes(statistics, classes)}
-    if statistics.boxes(TRAIN):
-        figures[BOXES_PLOT] = _boxes(statistics, anchors)
-    for name, figure in figures.items():
-        with whole_file(folder / name) as temporary:
-            figure.savefig(temporary, format="png")
-    return [folder / name for name in figures]
+    written = [save(_classes(statistics, classes), folder / CLASSES_PLOT)]
+    return written + write_box_plot(statistics, folder, anchors=anchors)
+
+
+def write_box_plot(statistics: BoxStatistics, folder: Path, *, anchors: Anchors | None = None) -> list[Path]:
+    """Write `boxes.png` alone, as `write_dataset_plots` does."""
+    if not statistics.boxes(TRAIN):
+        return []
+    return [save(_boxes(statistics, anchors), folder / BOXES_PLOT)]
 
 
 def shown_name(name: str, label_id: int, has_letter: Callable[[str], bool]) -> str:
@@ -86,7 +81,7 @@ def _classes(statistics: BoxStatistics, classes: Sequence[str]) -> Figure:
         rows.append((f"others ({len(order) - alone} classes)", tuple(order[alone:])))
     values = {part: [sum(counts[part].get(name, 0) for name in names) for _, names in rows] for part in SPLITS}
 
-    figure = _figure(width_in=8.0, height_in=1.8 + 0.36 * len(rows))
+    figure = new_figure(width_in=8.0, height_in=1.8 + 0.36 * len(rows))
     axes = figure.subplots()
     left = _scale_counts(axes, [value for part in SPLITS for value in values[part]])
     for offset, part in zip((-0.2, 0.2), SPLITS, strict=True):
@@ -105,14 +100,14 @@ def _classes(statistics: BoxStatistics, classes: Sequence[str]) -> Figure:
     absent = {part: sum(not counts[part].get(name, 0) for name in classes) for part in SPLITS}
     notes = [f"classes without a {part} box: {absent[part]}" for part in SPLITS if absent[part]]
     axes.set_xlabel("\n".join(["boxes" if axes.get_xscale() == "linear" else "boxes, logarithmic", *notes]))
-    _plain(axes, "x")
+    plain(axes, "x")
     return figure
 
 
 def _scale_counts(axes: Axes, values: Sequence[int]) -> float:
     """From zero up, unless the counts span so much that only a logarithmic axis shows the small; the left end."""
     most = max([1, *values])
-    if most / min([value for value in values if value], default=1) > _LOG_SCALE_FROM:
+    if most / min([value for value in values if value], default=1) > LOG_SCALE_FROM:
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter("{x:g}")
         axes.set_xlim(0.5, most * 2.5)
@@ -129,7 +124,7 @@ def _boxes(statistics: BoxStatistics, anchors: Anchors | None) -> Figure:
         sizes = anchors.in_input(sizes, statistics.box_image_sizes_px(TRAIN))
     sizes = np.maximum(sizes, _SMALLEST_PX)
     anchor_sizes = np.zeros((0, 2)) if anchors is None else anchors.sizes_px
-    figure = _figure(width_in=11.0, height_in=5.8)
+    figure = new_figure(width_in=11.0, height_in=5.8)
     shapes, ratios = figure.subplots(1, 2, width_ratios=(3, 2))
     _draw_shapes(figure, shapes, sizes, anchor_sizes)
     if anchors is not None and anchors.matched_iou is not None and len(anchor_sizes):
@@ -164,7 +159,7 @@ def _draw_shapes(figure: Figure, axes: Axes, sizes: Sizes, anchor_sizes: Sizes) 
     both = np.concatenate([sizes, anchor_sizes])
     low, high = both.min() / _MARGIN, both.max() * _MARGIN
     if len(sizes) <= _MOST_POINTS:
-        axes.scatter(sizes[:, 0], sizes[:, 1], s=12, color=_BLUE, alpha=0.5, linewidths=0, label="boxes")
+        axes.scatter(sizes[:, 0], sizes[:, 1], s=12, color=BLUE, alpha=0.5, linewidths=0, label="boxes")
     else:
         edges = np.geomspace(low, high, _CELLS + 1)
         cells = axes.hist2d(sizes[:, 0], sizes[:, 1], bins=(edges, edges), cmap="Blues", norm=LogNorm(vmin=0.5))[3]
@@ -180,7 +175,7 @@ def _draw_shapes(figure: Figure, axes: Axes, sizes: Sizes, anchor_sizes: Sizes) 
     axes.set_aspect("equal")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter("{x:g}")
-    _plain(axes, "both")
+    plain(axes, "both")
 
 
 def _draw_reach(axes: Axes, anchor_sizes: Sizes, matched_iou: float) -> None:
@@ -189,15 +184,15 @@ def _draw_reach(axes: Axes, anchor_sizes: Sizes, matched_iou: float) -> None:
     widths, heights = np.meshgrid(sides, sides)
     iou = best_shape_iou(np.stack([widths.ravel(), heights.ravel()], axis=1), anchor_sizes).reshape(widths.shape)
     if iou.min() < matched_iou < iou.max():
-        axes.contour(widths, heights, iou, levels=[matched_iou], colors=_VERMILION, linewidths=1.5)
-        axes.plot([], [], color=_VERMILION, linewidth=1.5, label=f"reached with IoU {matched_iou:g}")
+        axes.contour(widths, heights, iou, levels=[matched_iou], colors=VERMILION, linewidths=1.5)
+        axes.plot([], [], color=VERMILION, linewidth=1.5, label=f"reached with IoU {matched_iou:g}")
 
 
 def _draw_ratios(axes: Axes, sizes: Sizes, anchor_sizes: Sizes) -> None:
     octaves = np.log2(sizes[:, 0] / sizes[:, 1])
     anchor_octaves = np.unique(np.round(np.log2(anchor_sizes[:, 0] / anchor_sizes[:, 1]), 3))
     reach = math.ceil(max(1.0, np.abs(octaves).max(), *np.abs(anchor_octaves)))
-    axes.hist(octaves, bins=np.linspace(-reach, reach, 8 * min(reach, 6) + 1).tolist(), color=_BLUE)
+    axes.hist(octaves, bins=np.linspace(-reach, reach, 8 * min(reach, 6) + 1).tolist(), color=BLUE)
     for octave in anchor_octaves:
         axes.axvline(octave, color="black", linewidth=1.0, linestyle="--")
     step = math.ceil(reach / 4)
@@ -207,21 +202,7 @@ def _draw_ratios(axes: Axes, sizes: Sizes, anchor_sizes: Sizes) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("width : height of a box" + ("; dashed: of the anchors" if len(anchor_sizes) else ""))
     axes.set_ylabel("boxes")
-    _plain(axes, "y")
-
-
-def _figure(*, width_in: float, height_in: float) -> Figure:
-    figure = Figure(figsize=(width_in, height_in), dpi=_DOTS_PER_INCH, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _plain(axes: Axes, grid: str) -> None:
-    gridded: dict[str, tuple[Axis, ...]] = {"x": (axes.xaxis,), "y": (axes.yaxis,), "both": (axes.xaxis, axes.yaxis)}
-    for axis in gridded[grid]:
-        axis.grid(visible=True, color="#DDDDDD", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    plain(axes, "y")
 
 
 @lru_cache(maxsize=4096)

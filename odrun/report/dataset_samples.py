@@ -22,10 +22,9 @@ from odrun.annotations.images import as_stored
 from odrun.annotations.model import AnnotatedImage
 from odrun.errors import InputError
 from odrun.inference.drawing import contact_sheet, draw_detections
+from odrun.records.manifest import SAMPLES_SHEET
 from odrun.report.dataset_plots import shown_name
 from odrun.runs.files import whole_file
-
-SAMPLES = "samples.png"
 
 _MOST_SAMPLES = 16
 _SAMPLE_PX = 420
@@ -48,9 +47,9 @@ def write_samples(images: Sequence[AnnotatedImage], folder: Path, *, classes: Se
         raise ValueError(f"classes without a label id: {unknown}")
     drawn = [(_caption(image.name), _sample(image, classes)) for image in chosen]
     sheet = contact_sheet(drawn, columns=max(1, math.ceil(math.sqrt(number))), cell_width_px=_SAMPLE_PX)
-    with whole_file(folder / SAMPLES) as temporary:
+    with whole_file(folder / SAMPLES_SHEET) as temporary:
         sheet.save(temporary, "PNG")
-    return folder / SAMPLES
+    return folder / SAMPLES_SHEET
 
 
 def _sample(image: AnnotatedImage, classes: Sequence[str]) -> Image.Image:

@@ -10,11 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from odrun.runs.files import whole_file
+from odrun.report.figures import BLUE, GREEN, LOG_SCALE_FROM, ORANGE, PURPLE, SKY, VERMILION, new_figure, plain, save
 from odrun.tracking.jsonl import MetricsRow
 
 TOTAL_LOSS = "train/loss/total"
@@ -26,10 +25,7 @@ _PRECISIONS = {
     "eval/AP50": "AP50 (IoU 0.50)",
     "eval/AP75": "AP75 (IoU 0.75)",
 }
-# Okabe and Ito, "Color Universal Design" (2008).
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
-_DOTS_PER_INCH = 120
-_LOG_SCALE_FROM = 50.0
+_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILION)
 
 
 def write_plots(
@@ -47,8 +43,7 @@ def write_plots(
     written = []
     for name, figure in figures.items():
         if figure is not None:
-            _save(figure, folder / name)
-            written.append(folder / name)
+            written.append(save(figure, folder / name))
     return tuple(written)
 
 
@@ -59,7 +54,7 @@ def _losses(rows: Sequence[MetricsRow], title: str) -> Figure | None:
     curves = {key: curve for key, curve in curves.items() if curve[0]}
     if not curves:
         return None
-    figure = _figure(width_in=8.0, height_in=6.0)
+    figure = new_figure(width_in=8.0, height_in=6.0)
     losses, rates = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     for index, (key, (steps, values)) in enumerate(curves.items()):
         colour = "black" if key == TOTAL_LOSS else _COLOURS[index % len(_COLOURS)]
@@ -74,7 +69,7 @@ def _losses(rows: Sequence[MetricsRow], title: str) -> Figure | None:
     rates.set_ylabel("learning rate")
     _step_axis(rates)
     for axes in (losses, rates):
-        _plain(axes)
+        plain(axes, "y")
     return figure
 
 
@@ -82,7 +77,7 @@ def _average_precision(rows: Sequence[MetricsRow], title: str) -> Figure | None:
     curves = {label: _curve(rows, key) for key, label in _PRECISIONS.items()}
     if not any(steps for steps, _ in curves.values()):
         return None
-    figure = _figure(width_in=8.0, height_in=4.5)
+    figure = new_figure(width_in=8.0, height_in=4.5)
     axes = figure.subplots()
     for colour, (label, (steps, values)) in zip(_COLOURS, curves.items(), strict=False):
         axes.plot(
@@ -93,7 +88,7 @@ def _average_precision(rows: Sequence[MetricsRow], title: str) -> Figure | None:
     axes.set_ylabel("COCO average precision, validation")
     axes.legend(frameon=False, fontsize=9, loc="best")
     _step_axis(axes)
-    _plain(axes)
+    plain(axes, "y")
     return figure
 
 
@@ -103,7 +98,7 @@ def _class_average_precision(class_ap: Mapping[str, float | None], title: str) -
     if not known:
         return None
     names = sorted(known, key=lambda name: (known[name], name))
-    figure = _figure(width_in=8.0, height_in=1.6 + 0.28 * len(names))
+    figure = new_figure(width_in=8.0, height_in=1.6 + 0.28 * len(names))
     axes = figure.subplots()
     bars = axes.barh([_literal(name) for name in names], [known[name] for name in names], color=_COLOURS[0], height=0.7)
     axes.bar_label(bars, fmt="%.3f", padding=3, fontsize=9)
@@ -113,7 +108,7 @@ def _class_average_precision(class_ap: Mapping[str, float | None], title: str) -
     absent = len(class_ap) - len(known)
     note = f"\nclasses without an object in the validation images: {absent}" if absent else ""
     axes.set_xlabel(f"COCO AP of each class (mean of IoU 0.50 to 0.95), validation{note}")
-    _plain(axes, grid="x")
+    plain(axes, "x")
     axes.tick_params(axis="y", length=0)
     return figure
 
@@ -128,7 +123,7 @@ def _curve(rows: Sequence[MetricsRow], key: str) -> tuple[list[float], list[floa
 def _scale_losses(axes: Axes, curves: Mapping[str, tuple[list[float], list[float]]]) -> None:
     """From zero up, unless the total loss spans so much that only a logarithmic axis shows its end."""
     values = [value for value in curves[TOTAL_LOSS][1] if value > 0] if TOTAL_LOSS in curves else []
-    if values and max(values) / min(values) > _LOG_SCALE_FROM:
+    if values and max(values) / min(values) > LOG_SCALE_FROM:
         axes.set_yscale("log")
     else:
         axes.set_ylim(bottom=0.0)
@@ -148,24 +143,7 @@ def _literal(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def _figure(*, width_in: float, height_in: float) -> Figure:
-    figure = Figure(figsize=(width_in, height_in), dpi=_DOTS_PER_INCH, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
 def _step_axis(axes: Axes) -> None:
     axes.set_xlabel("training step")
     axes.set_xlim(left=0.0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def _plain(axes: Axes, *, grid: str = "y") -> None:
-    (axes.yaxis if grid == "y" else axes.xaxis).grid(visible=True, color="#DDDDDD", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with whole_file(path) as temporary:
-        figure.savefig(temporary, format="png")

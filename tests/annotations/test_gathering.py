@@ -9,6 +9,7 @@ from odrun.annotations.classes import class_map
 from odrun.annotations.digests import FileContent
 from odrun.annotations.gathering import Gathered, gather, spooled
 from odrun.annotations.model import BoxAsRead, ImageAsRead
+from odrun.annotations.parallel import Workers
 from odrun.annotations.problems import ProblemLog
 
 
@@ -31,8 +32,8 @@ def gathered(
 ) -> tuple[Gathered, ProblemLog, list[int]]:
     log, steps = ProblemLog(), []
     contents = {image.name: content(image.image_path) for image in images if image.name != unlisted}
-    with (folder / "spool").open("wb") as spool:
-        found = gather(iter(images), contents, class_map(None), log, spool, workers=workers, progress=steps.append)
+    with (folder / "spool").open("wb") as spool, Workers(workers) as at_work:
+        found = gather(iter(images), contents, class_map(None), log, spool, workers=at_work, progress=steps.append)
     return found, log, steps
 
 

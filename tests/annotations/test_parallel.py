@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from odrun.annotations.parallel import map_in_order, map_in_processes, usable_cores
+from odrun.annotations.parallel import Workers, map_in_order, usable_cores
 from odrun.errors import RunFailedError
 
 
@@ -59,9 +59,19 @@ def _die(number: int) -> int:
 
 
 def test_processes_give_results_in_order_and_import_no_tensorflow():
-    assert list(map_in_processes(math.sqrt, [4, 9, 16], workers=2)) == [2, 3, 4]
-    names = list(map_in_processes(_imported, ["tensorflow", "hydra"], workers=2))
-    assert names == [False, False]
+    with Workers(2) as workers:
+        assert list(workers.map(math.sqrt, [4, 9, 16])) == [2, 3, 4]
+        assert list(workers.map(_imported, ["tensorflow", "hydra"])) == [False, False]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_one_call_goes_on_beside_a_map_and_raises_when_it_is_asked_for(number):
+    with Workers(number) as workers:
+        root, none = workers.begin(math.sqrt, 4), workers.begin(math.sqrt, -1)
+        assert list(workers.map(abs, range(-20, 0))) == [*range(20, 0, -1)]
+        assert root() == 2
+        with pytest.raises(ValueError, match="math domain"):
+            none()
 
 
 def _imported(name: str) -> bool:
@@ -69,18 +79,21 @@ def _imported(name: str) -> bool:
 
 
 def test_a_worker_that_is_killed_is_told_as_such():
-    with pytest.raises(RunFailedError, match="a worker process was killed"):
-        list(map_in_processes(_die, range(6), workers=2))
+    with pytest.raises(RunFailedError, match="a worker process was killed"), Workers(2) as workers:
+        list(workers.map(_die, range(6)))
+    with pytest.raises(RunFailedError, match="a worker process was killed"), Workers(2) as workers:
+        workers.begin(_die, 3)()
 
 
 _PARENT = """
 import multiprocessing, os, time
-from odrun.annotations.parallel import map_in_processes
+from odrun.annotations.parallel import Workers
 if __name__ == "__main__":
-    results = map_in_processes(os.path.exists, iter(lambda: "/", None), workers=2)
-    next(results)
-    print(*(child.pid for child in multiprocessing.active_children()), flush=True)
-    time.sleep(60)
+    with Workers(2) as workers:
+        results = workers.map(time.sleep, iter(lambda: 0.2, None))
+        next(results)
+        print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+        time.sleep(60)
 """
 
 

@@ -18,6 +18,7 @@ from odrun.annotations.files import ListedFile
 from odrun.annotations.gathering import KeptImage, Place
 from odrun.annotations.images import as_stored, inspect_image
 from odrun.annotations.model import AnnotatedImage, Box, Keypoint, Polygons, RunLengths
+from odrun.annotations.parallel import Workers
 from odrun.annotations.problems import ProblemLog
 from odrun.records.example import bytes_feature, example_bytes, float_feature, image_example, int_feature
 from odrun.records.index import RecordIndex
@@ -73,7 +74,7 @@ def prepared(tmp_path: Path):
         fingerprint="",
         problems={},
         ledger=ledger,
-        workers=1,
+        workers=Workers(1),
         progress=lambda _: None,
     )
     found = load(folder)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from odrun.annotations.gathering import KeptImage, Place
 from odrun.annotations.model import AnnotatedImage, Box
+from odrun.annotations.parallel import Workers
 from odrun.errors import InputError
 from odrun.records import writer
 from odrun.records.example import image_example
@@ -73,16 +74,17 @@ def plan(folder: Path) -> Plan:
 def written(data: Plan, target: Path, workers: int = 1) -> Path:
     target.mkdir()
     stations = {name: Station(4, 7) for name in ("read", "written")}
-    write_records(
-        data,
-        target,
-        target.parent / "spool",
-        fingerprint="f00d",
-        problems={},
-        ledger=Ledger(stations, {}, {}),
-        workers=workers,
-        progress=lambda _: None,
-    )
+    with Workers(workers) as at_work:
+        write_records(
+            data,
+            target,
+            target.parent / "spool",
+            fingerprint="f00d",
+            problems={},
+            ledger=Ledger(stations, {}, {}),
+            workers=at_work,
+            progress=lambda _: None,
+        )
     return target
 
 

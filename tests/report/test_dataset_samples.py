@@ -15,7 +15,8 @@ from odrun.annotations.images import inspect_image
 from odrun.annotations.model import AnnotatedImage, Box
 from odrun.errors import InputError
 from odrun.inference.drawing import class_colour
-from odrun.report.dataset_samples import SAMPLES, write_samples
+from odrun.records.manifest import SAMPLES_SHEET
+from odrun.report.dataset_samples import write_samples
 
 CLASSES = ("cat", "dog")
 SIDE = 420
@@ -63,7 +64,7 @@ def half_red(width: int = 100, height: int = 50) -> Image.Image:
 
 def sheet(images: list[AnnotatedImage], folder: Path, classes: tuple[str, ...] = CLASSES) -> np.ndarray:
     path = write_samples(images, folder, classes=classes)
-    assert path == folder / SAMPLES
+    assert path == folder / SAMPLES_SHEET
     with Image.open(path) as picture:
         assert (picture.format, picture.mode) == ("PNG", "RGB")
         return np.asarray(picture)
