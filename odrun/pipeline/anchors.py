@@ -213,8 +213,8 @@ def _resizing(resizer: Any) -> Callable[[Sizes], Sizes]:
     """What image_resizer_builder.py and preprocessor.py make of image sizes [n, 2]."""
     kind = resizer.WhichOneof("image_resizer_oneof")
     if kind == "fixed_shape_resizer":
-        fixed_px = np.array([resizer.fixed_shape_resizer.width, resizer.fixed_shape_resizer.height], dtype=np.float64)
-        return lambda images: np.tile(fixed_px, (len(images), 1))
+        fixed = resizer.fixed_shape_resizer
+        return partial(_fixed, width_px=fixed.width, height_px=fixed.height)
     if kind == "keep_aspect_ratio_resizer":
         kept = resizer.keep_aspect_ratio_resizer
         return partial(_into_range, short_px=kept.min_dimension, long_px=kept.max_dimension)
@@ -223,6 +223,10 @@ def _resizing(resizer: Any) -> Callable[[Sizes], Sizes]:
         shrinks = conditional.condition == conditional.GREATER
         return partial(_across_limit, limit_px=conditional.size_threshold, shrinks=shrinks)
     return _kept
+
+
+def _fixed(images: Sizes, *, width_px: int, height_px: int) -> Sizes:
+    return np.tile(np.array([width_px, height_px], dtype=np.float64), (len(images), 1))
 
 
 def _into_range(images: Sizes, *, short_px: float, long_px: float) -> Sizes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -189,6 +190,14 @@ def test_boxes_are_resized_with_their_image() -> None:
 def test_no_boxes_stay_none_in_every_resizer() -> None:
     for resizer in RESIZERS.values():
         assert model_anchors(ssd(MULTISCALE, resizer)).in_input([], []).shape == (0, 2)
+
+
+def test_anchors_can_be_sent_to_another_process() -> None:
+    for resizer in RESIZERS.values():
+        anchors = model_anchors(ssd(MULTISCALE, resizer))
+        sent = pickle.loads(pickle.dumps(anchors))
+        sizes = np.array([[40.0, 30.0]])
+        assert sent.resize(sizes).tolist() == anchors.resize(sizes).tolist()
 
 
 def test_the_share_unreached_by_hand() -> None:
