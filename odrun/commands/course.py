@@ -7,9 +7,11 @@ import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from types import TracebackType
 
 from odrun.errors import InputError, InterruptedRunError, OdrunError, RunFailedError
+from odrun.records.manifest import Ledger
 from odrun.runs.clock import peak_memory_mb, seconds_since_process_start
 from odrun.runs.directory import RunDirectory
 from odrun.runs.log import logger
@@ -35,6 +37,7 @@ class Course:
         self.resumed_from: tuple[int, ...] = ()
         self.status: Status = "failed"
         self.is_stopped_early = False
+        self.ledger: Ledger | None = None
 
     def __enter__(self) -> Course:
         return self
@@ -101,6 +104,7 @@ class Course:
             throughput=self.throughput,
             peak_memory_mb=peak_memory_mb(),
             error=error,
+            ledger=None if self.ledger is None else asdict(self.ledger),
         )
 
     def _told(self, error: BaseException | None) -> OdrunError | None:

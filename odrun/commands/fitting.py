@@ -5,12 +5,13 @@ Comes in: a complete pipeline.config and prepared records. Goes out: the run dir
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import chain
 from typing import Any
 
+from odrun.annotations.model import VALIDATION
 from odrun.commands.course import Course
 from odrun.commands.data_pictures import OwnPictures
 from odrun.commands.evaluating import Evaluations
@@ -22,12 +23,12 @@ from odrun.compat.engine import DetectionModel, seed_everything
 from odrun.compat.inputs import Features, Labels
 from odrun.errors import InterruptedRunError
 from odrun.evaluation.detections import RecordDetector
-from odrun.evaluation.records import ValidationRecords
+from odrun.evaluation.records import TrueImage, ValidationRecords
 from odrun.export.saved_model import export_saved_model, prove_equal
 from odrun.pipeline.anchors import model_anchors
 from odrun.pipeline.text import to_text
 from odrun.records.index import RecordIndex
-from odrun.records.manifest import PreparedData
+from odrun.records.manifest import Ledger, PreparedData, Station
 from odrun.report.plots import write_plots
 from odrun.report.terminal import Terminal
 from odrun.runs.directory import RunDirectory
@@ -105,6 +106,7 @@ def fit(
         stepping = Stepping(job.train, trainer, checkpoints, evaluations, callbacks, source, tracker, course, terminal)
         with memory_faults_told(job.train.batch_size):
             stepping.train(batches)
+        course.ledger = _ledger(data, source.decoded(course.steps), detector.truths())
         _conclude(job, pipeline, data, evaluations, terminal)
 
 
@@ -127,6 +129,14 @@ def _conclude(job: TrainJob, pipeline: Any, data: PreparedData, evaluations: Eva
     write_plots(
         read_metrics(directory.metrics), directory.plots, title=directory.path.name, class_ap=evaluations.class_ap()
     )
+
+
+def _ledger(data: PreparedData, trained: tuple[int, int], truths: Sequence[TrueImage]) -> Ledger:
+    """The ledger of the data, with what the training took of it and what the last evaluation compared."""
+    evaluated = Station(len(truths), sum(len(truth.label_ids) for truth in truths))
+    held = data.counts[VALIDATION]
+    decoded = Station(trained[0] + held.images, trained[1] + held.boxes)
+    return data.ledger.further("decoded", decoded, "not_trained_on").further("evaluated", evaluated, "trained_on")
 
 
 @contextmanager

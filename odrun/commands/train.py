@@ -79,6 +79,7 @@ def _train(
         terminal.stage("run", shown_path(directory.path))
         with course.timed("prepare_s"):
             pipeline, data = _prepare(job, terminal)
+        course.ledger = data.ledger
         resumed_at = 0
         if resumption is not None:
             resumed_at = _resumed_at(job, resumption, data, course, terminal)

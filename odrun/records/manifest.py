@@ -37,27 +37,45 @@ class Station:
 
 @dataclass(frozen=True)
 class Ledger:
-    """Images and boxes at every station, and by which faults the difference between read and written was left out.
+    """Images and boxes at every station, and why what is missing between two was left out: faults, or parts of a run.
 
-    Stations: `files` (image files in the folder), `read` (as the annotations say), `written` (in the records), and,
-    where the records were read again, `verified`.
+    Stations: `files` (image files in the folder), `read` (as the annotations say), `written` (in the records); where
+    the records were read again, `verified`; in a training run `decoded` (by TensorFlow, for training or validation) and
+    `evaluated` (compared with detections).
     """
 
     stations: Mapping[str, Station]
     images_left_out: Mapping[str, int]
     boxes_left_out: Mapping[str, int]
 
+    def further(self, name: str, station: Station, left_out: str) -> Ledger:
+        """The ledger with one more station; what the last one had beyond it is `left_out` for that reason."""
+        last = [*self.stations.values()][-1]
+        assert last.images is not None
+        assert last.boxes is not None
+        assert station.images is not None
+        assert station.boxes is not None
+        return Ledger(
+            {**self.stations, name: station},
+            _more(self.images_left_out, left_out, last.images - station.images),
+            _more(self.boxes_left_out, left_out, last.boxes - station.boxes),
+        )
+
     def unexplained(self) -> Station:
-        """The images and boxes that are missing between `read` and `written` beyond those left out for a fault."""
-        read, written = self.stations["read"], self.stations["written"]
+        """The images and boxes that are missing between `read` and the last station without a reason."""
+        read, last = self.stations["read"], [*self.stations.values()][-1]
         assert read.images is not None
         assert read.boxes is not None
-        assert written.images is not None
-        assert written.boxes is not None
+        assert last.images is not None
+        assert last.boxes is not None
         return Station(
-            read.images - written.images - sum(self.images_left_out.values()),
-            read.boxes - written.boxes - sum(self.boxes_left_out.values()),
+            read.images - last.images - sum(self.images_left_out.values()),
+            read.boxes - last.boxes - sum(self.boxes_left_out.values()),
         )
+
+
+def _more(counts: Mapping[str, int], reason: str, count: int) -> dict[str, int]:
+    return {**counts, reason: count} if count else dict(counts)
 
 
 @dataclass(frozen=True)

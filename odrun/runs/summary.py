@@ -61,7 +61,8 @@ class Summary:
     """The content of `summary.json`.
 
     `steps` is the last step reached, `resumed_from` the step of each resume in their order, `metrics` the 12 COCO
-    metrics of the best checkpoint, `error` the message of a failed run. A combination that cannot be is a `ValueError`.
+    metrics of the best checkpoint, `error` the message of a failed run. `ledger` says how many images and boxes came
+    how far (`odrun.records.manifest.Ledger`), as far as the run has got. What cannot be together is a `ValueError`.
     """
 
     status: Status
@@ -73,6 +74,7 @@ class Summary:
     throughput: Throughput | None
     peak_memory_mb: float | None
     error: str | None
+    ledger: Mapping[str, object] | None = None
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -123,6 +125,9 @@ def _plain(value: object) -> object:
 
 
 def _summary(content: object) -> Summary:
+    if isinstance(content, dict):
+        # The first version wrote none.
+        content.setdefault("ledger", None)
     node = _node(content, "the file", tuple(field.name for field in fields(Summary)))
     best, throughput = node["best"], node["throughput"]
     resumed_from = node["resumed_from"]
@@ -140,6 +145,7 @@ def _summary(content: object) -> Summary:
         else Throughput(**_numbers(throughput, "throughput", ("steps_per_s", "images_per_s"))),
         peak_memory_mb=_number(node["peak_memory_mb"], "peak_memory_mb"),
         error=None if node["error"] is None else str(node["error"]),
+        ledger=None if node["ledger"] is None else _mapping(node["ledger"], "ledger"),
     )
 
 
@@ -156,13 +162,18 @@ def _numbers(content: object, name: str, keys: tuple[str, ...]) -> dict[str, flo
     return {key: _number(value, f"{name}.{key}") for key, value in _node(content, name, keys).items()}
 
 
-def _node(content: object, name: str, keys: tuple[str, ...]) -> dict[str, object]:
+def _mapping(content: object, name: str) -> dict[str, object]:
     if not isinstance(content, dict):
         raise TypeError(f"{name} is not a JSON object")
-    odd = sorted(set(content) ^ set(keys))
+    return content
+
+
+def _node(content: object, name: str, keys: tuple[str, ...]) -> dict[str, object]:
+    node = _mapping(content, name)
+    odd = sorted(set(node) ^ set(keys))
     if odd:
         raise ValueError(f"{name}: missing or unknown {', '.join(odd)}")
-    return content
+    return node
 
 
 def _integer(content: object, name: str) -> int:

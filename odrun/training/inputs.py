@@ -30,7 +30,7 @@ class TrainingInput:
         self._order = order
         self._num_classes = num_classes
         self._fault: OdrunError | None = None
-        self._sound: set[int] = set()
+        self._boxes: dict[int, int] = {}
         self._begun = ExitStack()
 
     def __enter__(self) -> TrainingInput:
@@ -67,6 +67,14 @@ class TrainingInput:
             names.append(f"{source} ({name})" if name else source)
         return ", ".join(names)
 
+    def decoded(self, step: int) -> tuple[int, int]:
+        """How many images the steps up to `step` have taken, and how many boxes those have."""
+        records = self._order.records_until(step)
+        for record in records - self._boxes.keys():
+            # Taken before the run was resumed.
+            self._checked(record)
+        return len(records), sum(self._boxes[record] for record in records)
+
     def _told(self, batches: Iterator[tuple[Features, Labels]]) -> Generator[tuple[Features, Labels], None, None]:
         try:
             yield from batches
@@ -89,7 +97,7 @@ class TrainingInput:
 
     def _checked(self, record: int) -> bytes:
         payload = self._records[record]
-        if record in self._sound:
+        if record in self._boxes:
             return payload
         try:
             features = tf.train.Example.FromString(payload).features.feature
@@ -101,7 +109,7 @@ class TrainingInput:
         if labels and not 1 <= min(labels) <= max(labels) <= self._num_classes:
             odd = next(label for label in labels if not 1 <= label <= self._num_classes)
             raise self._bad(record, f"has the label {odd}, and there are the classes 1 to {self._num_classes}")
-        self._sound.add(record)
+        self._boxes[record] = len(labels)
         return payload
 
     def _bad(self, record: int, what: str) -> RunFailedError:

@@ -40,6 +40,11 @@ class Order:
         first = self.first_number(step)
         return tuple(self.record(number) for number in range(first, first + self.batch_size))
 
+    def records_until(self, step: int) -> frozenset[int]:
+        """The records of all steps up to `step`, counted from 1."""
+        samples = step * self.batch_size
+        return frozenset(self.images if samples >= len(self.images) else map(self.record, range(samples)))
+
     def first_number(self, step: int) -> int:
         """The number of the first sample of step `step`, counted from 1."""
         return (step - 1) * self.batch_size

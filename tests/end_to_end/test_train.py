@@ -125,6 +125,15 @@ def test_the_summary_tells_steps_metrics_and_times(trained: Ended) -> None:
     assert summary["throughput"]["images_per_s"] == pytest.approx(2 * summary["throughput"]["steps_per_s"])
 
 
+def test_the_ledger_tells_of_every_image_and_box_how_far_it_came(trained: Ended) -> None:
+    ledger = json.loads((trained.run / "summary.json").read_text())["ledger"]
+    stations = ledger["stations"]
+    assert [*stations] == ["files", "read", "written", "decoded", "evaluated"]
+    assert 0 < ledger["images_left_out"]["trained_on"] <= 5 * 2
+    for unit in ("images", "boxes"):
+        assert stations["read"][unit] - stations["evaluated"][unit] == sum(ledger[f"{unit}_left_out"].values())
+
+
 def test_the_metrics_of_each_logged_step_stand_once_in_order(trained: Ended) -> None:
     assert [row["step"] for row in rows(trained.run)] == [1, 2, 4, 5]
     assert {"train/loss/total", "train/learning_rate", "time"} <= set(rows(trained.run)[0])

@@ -120,3 +120,11 @@ def test_a_ledger_says_what_no_fault_explains():
     assert LEDGER.unexplained() == Station(0, 0)
     lost = Ledger(LEDGER.stations, {}, {"empty_box": 1})
     assert lost.unexplained() == Station(1, 3)
+
+
+def test_a_further_station_is_explained_by_its_reason():
+    further = LEDGER.further("decoded", Station(1, 2), "not_trained_on").further("evaluated", Station(1, 2), "none")
+    assert [*further.stations] == ["files", "read", "written", "decoded", "evaluated"]
+    assert further.images_left_out == {"undecodable_image": 1, "not_trained_on": 2}
+    assert further.boxes_left_out == {"undecodable_image": 3, "empty_box": 1, "not_trained_on": 3}
+    assert further.unexplained() == Station(0, 0)

@@ -23,6 +23,7 @@ COMPLETED = Summary(
     throughput=Throughput(steps_per_s=5.5, images_per_s=88.0),
     peak_memory_mb=1800.0,
     error=None,
+    ledger=None,
 )
 PARTS = ("import", "prepare", "build", "first_step", "train", "eval", "total")
 FAILED = Summary(
@@ -56,7 +57,15 @@ def test_the_keys_are_those_of_the_interface() -> None:
         "throughput": ["images_per_s", "steps_per_s"],
         "peak_memory_mb": None,
         "error": None,
+        "ledger": None,
     }
+
+
+def test_a_summary_of_before_the_ledger_is_read(tmp_path: Path) -> None:
+    node = json.loads(COMPLETED.to_json())
+    del node["ledger"]
+    (tmp_path / "summary.json").write_text(json.dumps(node))
+    assert Summary.read(tmp_path / "summary.json") == COMPLETED
 
 
 def test_metrics_stand_in_one_order_whatever_order_they_came_in() -> None:

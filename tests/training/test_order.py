@@ -33,6 +33,12 @@ def test_batches_follow_each_other_without_a_gap_over_the_end_of_a_pass() -> Non
     assert set(counts.values()) == {2}
 
 
+def test_the_records_until_a_step_are_those_of_its_batches() -> None:
+    order = Order((3, 5, 7, 11, 13), batch_size=2, seed=1)
+    assert order.records_until(2) == {*order.batch(1), *order.batch(2)}
+    assert order.records_until(9) == {3, 5, 7, 11, 13}
+
+
 def test_without_shuffling_every_pass_has_the_order_of_the_records() -> None:
     assert order(images=3, shuffle=False).batch(2) == (101, 102, 100, 101)
 
