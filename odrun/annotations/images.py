@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from PIL import ExifTags, Image
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
@@ -162,6 +163,16 @@ def as_stored(content: bytes) -> bytes:
     else:
         upright.save(stream, "PNG")
     return stream.getvalue()
+
+
+def upright_pixels(content: bytes) -> npt.NDArray[np.uint8]:
+    """The pixels of an encoded image as a model sees them in training: RGB, upright, uint8 [height, width, 3].
+
+    Raises:
+        UndecodableImageError: as of `inspect_image`.
+    """
+    decoded = _decode(content)
+    return np.asarray(decoded.turned(decoded.image).convert("RGB"))
 
 
 def difference_hash(image: Image.Image) -> int:

@@ -55,7 +55,7 @@ def held_back(
 ) -> frozenset[str]:
     """The names of the validation images; at least one image is in each part.
 
-    Where all images bring a split, it is theirs, and `group_by` is not applied; `fold` divides them anew nonetheless.
+    Where all images bring a split, it is theirs, and `group_by` is refused; `fold` divides them anew nonetheless.
     Else images with the same group (what the first group of `group_by`, or all of it, finds in the name) share a part.
     `fold` (k, n) holds back the k-th (from 0) of n parts of nearly the same size, disjoint and together all images:
     of N images or groups each has N / n, give or take a few times the square root of that.
@@ -71,6 +71,12 @@ def held_back(
         )
     pattern = None if group_by is None else group_pattern(group_by)
     if fold is None and all(image.split is not None for image in facts):
+        if pattern is not None:
+            raise InputError(
+                "The data bring a split of their own, in which groups are not kept together.",
+                where=_GROUP_BY,
+                remedy=f"{_GROUP_BY}=null to take that split, or {_FOLD}=0/5 to divide the data anew",
+            )
         return _given(facts)
     units = _units(facts, seed, pattern)
     if len(units) < 2:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
 
+from odrun.annotations.images import UndecodableImageError, upright_pixels
 from odrun.errors import InputError
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
@@ -24,18 +24,19 @@ class SourceImage:
     path: Path
 
     def pixels(self) -> npt.NDArray[np.uint8]:
-        """RGB pixels, uint8 [height, width, 3], turned upright as the file's EXIF data says.
+        """RGB pixels, uint8 [height, width, 3], upright, as an image of the training data is read.
 
         Raises:
             InputError: the file does not decode.
         """
         try:
-            with Image.open(self.path) as image:
-                return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-        except (OSError, UnidentifiedImageError, ValueError, Image.DecompressionBombError) as error:
-            raise InputError(
-                f"the image does not decode: {error}", where=str(self.path), remedy="remove it, or save it anew"
-            ) from error
+            return upright_pixels(self.path.read_bytes())
+        except OSError as error:
+            what = f"the image cannot be read: {(error.strerror or str(error)).lower()}"
+            raise InputError(what, where=str(self.path), remedy="give yourself the right to read it") from error
+        except UndecodableImageError as error:
+            what = f"the image {error}"
+            raise InputError(what, where=str(self.path), remedy="remove it, or save it anew") from error
 
 
 def find_images(source: str) -> tuple[SourceImage, ...]:

@@ -60,7 +60,9 @@ def folders(facts: Sequence[SplitFacts]) -> set[str]:
 def test_a_split_of_the_data_s_own_is_taken_and_no_group_is_asked_for():
     facts = [image("a", "cat", split="validation"), image("b", "cat", split="train")]
     assert held(facts, share=0.9, seed=3) == {"a"}
-    assert held(facts, group_by="no such group") == {"a"}
+    with pytest.raises(InputError, match="a split of their own") as caught:
+        held(facts, group_by="a")
+    assert caught.value.where == "dataset.split.group_by"
 
 
 def test_a_fold_divides_anew_what_brings_a_split():

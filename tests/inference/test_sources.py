@@ -56,6 +56,13 @@ def test_pixels_are_rgb_and_upright(tmp_path: Path) -> None:
     assert pixels.dtype == np.uint8
 
 
+def test_16_bits_keep_their_upper_8_as_in_the_records(tmp_path: Path) -> None:
+    grey = np.array([[0, 0x7FFF, 0x8000, 0xFFFF]], dtype=np.uint16)
+    Image.fromarray(grey).save(tmp_path / "deep.png")
+
+    assert find_images(str(tmp_path / "deep.png"))[0].pixels()[0, :, 0].tolist() == [0, 127, 128, 255]
+
+
 def test_an_image_that_does_not_decode_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8 not a picture")
 
