@@ -33,7 +33,7 @@ STEPS = 200
 
 @dataclass(frozen=True)
 class Measured:
-    """One training: seconds to the end of the first step, steps per second of the second 100 steps, peak memory in MB."""
+    """One training: seconds to the end of the first step, steps per second of the last 100, peak memory in MB."""
 
     first_step_s: float
     steps_per_s: float
