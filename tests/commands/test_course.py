@@ -58,6 +58,7 @@ def test_the_file_has_the_keys_of_the_interface(tmp_path: Path) -> None:
         "throughput",
         "peak_memory_mb",
         "error",
+        "ledger",
     ]
     assert list(content["timings"]) == [
         "import_s",

@@ -139,7 +139,7 @@ def test_pictures_are_large_enough_to_read(results: Results) -> None:
 
 
 def test_an_image_that_does_not_decode_is_named_and_counted(photos: Path, results: Results) -> None:
-    assert f"left out {photos / 'b.png'}: the image does not decode" in results.said
+    assert f"left out {photos / 'b.png'}: the image is none of JPEG" in results.said
     count = len(detections(results.path))
     assert f"done: {count} objects with a score from 0 up in 3 images, 1 left out\n" in results.said
 
@@ -165,7 +165,7 @@ def test_images_of_which_none_decodes_are_an_input_error_that_leaves_nothing_beh
     for name in ("a.jpg", "b.jpg"):
         (broken / name).write_bytes(b"\xff\xd8 not a picture")
 
-    with pytest.raises(InputError, match="the image does not decode") as refusal:
+    with pytest.raises(InputError, match="the image is none of JPEG") as refusal:
         predicted(run, broken, tmp_path / "out")
 
     assert refusal.value.where == str(broken / "a.jpg")
