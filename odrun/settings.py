@@ -115,6 +115,7 @@ class OfficialSettings:
     batch_size: int
     steps: int
     learning_rate: float
+    warmup_learning_rate: float
     warmup_steps: int
 
     def __post_init__(self) -> None:
@@ -122,7 +123,22 @@ class OfficialSettings:
         _check(self.batch_size >= 1, f"{key}.batch_size", self.batch_size, "1 or more")
         _check(self.steps >= 1, f"{key}.steps", self.steps, "1 or more")
         _check(0 < self.learning_rate < math.inf, f"{key}.learning_rate", self.learning_rate, "finite and above 0")
+        warmup_rate = self.warmup_learning_rate
+        _check(0 <= warmup_rate < math.inf, f"{key}.warmup_learning_rate", warmup_rate, "finite and 0 or more")
         _check(self.warmup_steps >= 0, f"{key}.warmup_steps", self.warmup_steps, "0 or more")
+
+
+@dataclass
+class ZooSettings:
+    """What the TensorFlow 2 detection zoo says of the entry; empty for one that is not in it.
+
+    `archive` is the path of its archive below the zoo's address, without `.tar.gz`; `speed_ms` the time an image takes,
+    as published; `coco_map` the mean average precision (in hundredths) on COCO by output: boxes, masks, keypoints.
+    """
+
+    archive: str | None
+    speed_ms: float | None
+    coco_map: dict[str, float]
 
 
 @dataclass
@@ -131,12 +147,23 @@ class ModelSettings:
 
     `checkpoint` is `none` (random weights), `zoo` (the entry's archive) or the path of a TensorFlow 2 checkpoint;
     `archive` is a local copy of the entry's archive. From `official` follow the values of `train` that nobody sets.
+    `input_px` is the height and the width of the images that the network takes, or, where images keep their aspect, the
+    least size of the shorter side and the largest of the longer one; `backbone` is what computes the features.
     """
 
     name: str
+    family: str
+    backbone: str
+    outputs: list[str]
+    input_px: list[int]
     checkpoint: str
     archive: str | None
+    zoo: ZooSettings
     official: OfficialSettings
+
+    def __post_init__(self) -> None:
+        fits = len(self.input_px) == 2 and min(self.input_px) >= 1
+        _check(fits, "model.input_px", self.input_px, "a height and a width, as in [320,320]")
 
 
 @dataclass

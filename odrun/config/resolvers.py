@@ -29,6 +29,7 @@ def register() -> None:
     OmegaConf.register_new_resolver("name_of_run", name_of_run, replace=True)
     OmegaConf.register_new_resolver("user_cache", user_cache, replace=True)
     OmegaConf.register_new_resolver("in_proportion", in_proportion, replace=True)
+    OmegaConf.register_new_resolver("scaled_with_rate", scaled_with_rate, replace=True)
     OmegaConf.register_new_resolver("scaled_rate", scaled_rate, replace=True)
     OmegaConf.register_new_resolver("scaled_steps", scaled_steps, replace=True)
     OmegaConf.register_new_resolver("keeps_averages", keeps_averages, replace=True)
@@ -94,6 +95,11 @@ def scaled_rate(rate: float, *, _root_: DictConfig) -> float:
     if not _root_.train.scale_learning_rate:
         return rate
     return in_proportion(rate, _root_.model.official.batch_size, _root_.train.batch_size)
+
+
+def scaled_with_rate(rate: float, *, _root_: DictConfig) -> float:
+    """Another `rate` of the official schedule → in proportion to `train.learning_rate`."""
+    return in_proportion(rate, _root_.model.official.learning_rate, _root_.train.learning_rate)
 
 
 def scaled_steps(steps: int, *, _root_: DictConfig) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from odrun.errors import InputError
 from odrun.pipeline.descriptors import PipelineConfig
+from odrun.pipeline.heads import take_out_heads
 from odrun.pipeline.honoured import unhonoured
 from odrun.pipeline.schedule import OPTIMIZER, fit_schedule
 
@@ -38,7 +39,8 @@ def complete(
     `train_records` and `validation_records` are globs, one per reader. `checkpoint` is the prefix of a TensorFlow 2
     checkpoint, None for random weights. The evaluation reads once, in order, one image at a time.
 
-    Record, label map and checkpoint paths that the configuration brings are replaced; a note names each.
+    Record, label map and checkpoint paths that the configuration brings are replaced, and heads that boxes do not train
+    are taken out (`odrun.pipeline.heads`); a note names each.
 
     Fields that odrun does not act on are named (`odrun.pipeline.honoured`), and the schedule is fitted to the number of
     steps (`odrun.pipeline.schedule`). Averages of the weights are evaluated wherever the optimizer keeps them, and
@@ -49,9 +51,9 @@ def complete(
             set that odrun does not act on though it would change the training, averages are to be evaluated that nobody
             keeps, or the schedule cannot be followed.
     """
-    notes = [*_replaced(config), *unhonoured(config)]
     completed = type(config)()
     completed.CopyFrom(config)
+    notes = [*_replaced(config), *take_out_heads(completed), *unhonoured(completed)]
     _set_classes(completed, num_classes)
     _set_readers(completed, train_records, validation_records, label_map)
     _set_checkpoint(completed, checkpoint)

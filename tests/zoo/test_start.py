@@ -7,13 +7,23 @@ from pathlib import Path
 import pytest
 
 from odrun.errors import InputError
-from odrun.settings import ModelSettings, OfficialSettings
+from odrun.settings import ModelSettings, OfficialSettings, ZooSettings
 from odrun.zoo.start import starting_checkpoint
 
 
 def model(checkpoint: str, archive: Path | None = None) -> ModelSettings:
-    official = OfficialSettings(batch_size=8, steps=100, learning_rate=0.1, warmup_steps=10)
-    return ModelSettings("ssd", checkpoint, None if archive is None else str(archive), official)
+    official = OfficialSettings(batch_size=8, steps=100, learning_rate=0.1, warmup_learning_rate=0.01, warmup_steps=10)
+    return ModelSettings(
+        name="ssd",
+        family="ssd",
+        backbone="mobilenet_v2",
+        outputs=["boxes"],
+        input_px=[320, 320],
+        checkpoint=checkpoint,
+        archive=None if archive is None else str(archive),
+        zoo=ZooSettings(archive=None, speed_ms=None, coco_map={}),
+        official=official,
+    )
 
 
 def checkpoint(folder: Path, *numbers: int, state: int | None = None) -> Path:
