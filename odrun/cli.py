@@ -14,7 +14,9 @@ COMMANDS = {
     "prepare": "annotations to checked and split TFRecords, label map, pictures of the data; train does it by itself",
     "predict": "detections of a trained run on images, as pictures and as COCO JSON",
 }
-TOOLS: dict[str, tuple[str, str]] = {}
+TOOLS: dict[str, tuple[str, str]] = {
+    "zoo": ("odrun.config.zoo", "the model zoo: list, show NAME, config NAME"),
+}
 """Commands with arguments of their own, which compose nothing: name → module with `main(arguments)`, what it does."""
 _HELP = """\
 odrun runs object detection experiments on the TensorFlow 2 Object Detection API.

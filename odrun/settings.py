@@ -15,9 +15,14 @@ from odrun.annotations.classes import class_map
 from odrun.annotations.problems import Policies
 from odrun.annotations.split import group_pattern, parse_fold
 from odrun.errors import InputError, nearest
+from odrun.limits import check
+from odrun.model_settings import BASE_ARCHIVE as BASE_ARCHIVE
+from odrun.model_settings import CHECKPOINT_NONE as CHECKPOINT_NONE
+from odrun.model_settings import CHECKPOINT_ZOO as CHECKPOINT_ZOO
+from odrun.model_settings import ModelSettings as ModelSettings
+from odrun.model_settings import OfficialSettings as OfficialSettings
+from odrun.model_settings import ZooSettings as ZooSettings
 
-CHECKPOINT_NONE = "none"
-CHECKPOINT_ZOO = "zoo"
 RESUME_NONE = "none"
 RESUME_AUTO = "auto"
 NAN_POLICIES = ("stop", "restore", "continue")
@@ -48,8 +53,8 @@ class PathSettings:
     cache: str
 
     def __post_init__(self) -> None:
-        _check(self.outputs != "", "paths.outputs", self.outputs, "the path of a folder")
-        _check(self.cache != "", "paths.cache", self.cache, "the path of a folder")
+        check(self.outputs != "", "paths.outputs", self.outputs, "the path of a folder")
+        check(self.cache != "", "paths.cache", self.cache, "the path of a folder")
 
     @property
     def outputs_dir(self) -> Path:
@@ -77,8 +82,8 @@ class SplitSettings:
 
     def __post_init__(self) -> None:
         key = "dataset.split"
-        _check(0 < self.validation_share < 1, f"{key}.validation_share", self.validation_share, "between 0 and 1")
-        _check(self.seed >= 0, f"{key}.seed", self.seed, "0 or more")
+        check(0 < self.validation_share < 1, f"{key}.validation_share", self.validation_share, "between 0 and 1")
+        check(self.seed >= 0, f"{key}.seed", self.seed, "0 or more")
         if self.fold is not None:
             parse_fold(self.fold)
         if self.group_by is not None:
@@ -103,67 +108,9 @@ class DatasetSettings:
     problems: dict[str, str]
 
     def __post_init__(self) -> None:
-        _check(self.name != "", "dataset.name", self.name, "a name, as it becomes part of directory names")
+        check(self.name != "", "dataset.name", self.name, "a name, as it becomes part of directory names")
         class_map(self.classes)
         Policies(self.problems)
-
-
-@dataclass
-class OfficialSettings:
-    """The recipe that the entry's learning rate and schedule were made for."""
-
-    batch_size: int
-    steps: int
-    learning_rate: float
-    warmup_learning_rate: float
-    warmup_steps: int
-
-    def __post_init__(self) -> None:
-        key = "model.official"
-        _check(self.batch_size >= 1, f"{key}.batch_size", self.batch_size, "1 or more")
-        _check(self.steps >= 1, f"{key}.steps", self.steps, "1 or more")
-        _check(0 < self.learning_rate < math.inf, f"{key}.learning_rate", self.learning_rate, "finite and above 0")
-        warmup_rate = self.warmup_learning_rate
-        _check(0 <= warmup_rate < math.inf, f"{key}.warmup_learning_rate", warmup_rate, "finite and 0 or more")
-        _check(self.warmup_steps >= 0, f"{key}.warmup_steps", self.warmup_steps, "0 or more")
-
-
-@dataclass
-class ZooSettings:
-    """What the TensorFlow 2 detection zoo says of the entry; empty for one that is not in it.
-
-    `archive` is the path of its archive below the zoo's address, without `.tar.gz`; `speed_ms` the time an image takes,
-    as published; `coco_map` the mean average precision (in hundredths) on COCO by output: boxes, masks, keypoints.
-    """
-
-    archive: str | None
-    speed_ms: float | None
-    coco_map: dict[str, float]
-
-
-@dataclass
-class ModelSettings:
-    """The model-zoo entry, and what its weights start from.
-
-    `checkpoint` is `none` (random weights), `zoo` (the entry's archive) or the path of a TensorFlow 2 checkpoint;
-    `archive` is a local copy of the entry's archive. From `official` follow the values of `train` that nobody sets.
-    `input_px` is the height and the width of the images that the network takes, or, where images keep their aspect, the
-    least size of the shorter side and the largest of the longer one; `backbone` is what computes the features.
-    """
-
-    name: str
-    family: str
-    backbone: str
-    outputs: list[str]
-    input_px: list[int]
-    checkpoint: str
-    archive: str | None
-    zoo: ZooSettings
-    official: OfficialSettings
-
-    def __post_init__(self) -> None:
-        fits = len(self.input_px) == 2 and min(self.input_px) >= 1
-        _check(fits, "model.input_px", self.input_px, "a height and a width, as in [320,320]")
 
 
 @dataclass
@@ -174,8 +121,8 @@ class CheckpointSettings:
     keep: int
 
     def __post_init__(self) -> None:
-        _check(self.every is None or self.every >= 1, "train.checkpoint.every", self.every, "null or 1 or more")
-        _check(self.keep >= 1, "train.checkpoint.keep", self.keep, "1 or more")
+        check(self.every is None or self.every >= 1, "train.checkpoint.every", self.every, "null or 1 or more")
+        check(self.keep >= 1, "train.checkpoint.keep", self.keep, "1 or more")
 
 
 @dataclass
@@ -187,8 +134,8 @@ class EarlyStoppingSettings:
 
     def __post_init__(self) -> None:
         key = "train.early_stopping"
-        _check(self.patience is None or self.patience >= 1, f"{key}.patience", self.patience, "null or 1 or more")
-        _check(0 <= self.min_delta < math.inf, f"{key}.min_delta", self.min_delta, "finite and 0 or more")
+        check(self.patience is None or self.patience >= 1, f"{key}.patience", self.patience, "null or 1 or more")
+        check(0 <= self.min_delta < math.inf, f"{key}.min_delta", self.min_delta, "finite and 0 or more")
 
 
 @dataclass
@@ -222,23 +169,23 @@ class TrainSettings:
     callbacks: dict[str, Any]
 
     def __post_init__(self) -> None:
-        _check(self.batch_size >= 1, "train.batch_size", self.batch_size, "1 or more")
-        _check(self.steps >= 1, "train.steps", self.steps, "1 or more")
-        _check(0 < self.learning_rate < math.inf, "train.learning_rate", self.learning_rate, "finite and above 0")
-        _check(self.warmup_steps >= 0, "train.warmup_steps", self.warmup_steps, "0 or more")
-        _check(self.ema_decay is None or 0 < self.ema_decay < 1, "train.ema_decay", self.ema_decay, "null or in (0, 1)")
-        _check(0 < self.fraction <= 1, "train.fraction", self.fraction, "above 0 and at most 1")
-        _check(self.max_images is None or self.max_images >= 1, "train.max_images", self.max_images, "null or above 0")
-        _check(0 <= self.seed < 2**32, "train.seed", self.seed, "between 0 and 4294967295")
+        check(self.batch_size >= 1, "train.batch_size", self.batch_size, "1 or more")
+        check(self.steps >= 1, "train.steps", self.steps, "1 or more")
+        check(0 < self.learning_rate < math.inf, "train.learning_rate", self.learning_rate, "finite and above 0")
+        check(self.warmup_steps >= 0, "train.warmup_steps", self.warmup_steps, "0 or more")
+        check(self.ema_decay is None or 0 < self.ema_decay < 1, "train.ema_decay", self.ema_decay, "null or in (0, 1)")
+        check(0 < self.fraction <= 1, "train.fraction", self.fraction, "above 0 and at most 1")
+        check(self.max_images is None or self.max_images >= 1, "train.max_images", self.max_images, "null or above 0")
+        check(0 <= self.seed < 2**32, "train.seed", self.seed, "between 0 and 4294967295")
         if self.on_nan not in NAN_POLICIES:
             raise InputError(
                 f"train.on_nan is {self.on_nan!r}", where="train.on_nan", remedy=nearest(self.on_nan, NAN_POLICIES)
             )
-        _check(self.resume != "", "train.resume", self.resume, "none, auto or the directory of a run")
-        _check(
+        check(self.resume != "", "train.resume", self.resume, "none, auto or the directory of a run")
+        check(
             self.max_minutes is None or self.max_minutes > 0, "train.max_minutes", self.max_minutes, "null or above 0"
         )
-        _check(self.log_every >= 1, "train.log_every", self.log_every, "1 or more")
+        check(self.log_every >= 1, "train.log_every", self.log_every, "1 or more")
 
 
 @dataclass
@@ -255,9 +202,9 @@ class EvalSettings:
     pictures: int
 
     def __post_init__(self) -> None:
-        _check(self.every is None or self.every >= 1, "eval.every", self.every, "null or 1 or more")
-        _check(self.batch_size >= 1, "eval.batch_size", self.batch_size, "1 or more")
-        _check(self.pictures >= 0, "eval.pictures", self.pictures, "0 or more")
+        check(self.every is None or self.every >= 1, "eval.every", self.every, "null or 1 or more")
+        check(self.batch_size >= 1, "eval.batch_size", self.batch_size, "1 or more")
+        check(self.pictures >= 0, "eval.pictures", self.pictures, "0 or more")
         if self.metric not in METRIC_KEYS and not self.metric.startswith(VALIDATION_LOSS):
             raise InputError(
                 f"eval.metric is {self.metric!r}, which is neither a COCO metric nor a validation loss",
@@ -335,8 +282,8 @@ class PredictJob:
     verbose: bool
 
     def __post_init__(self) -> None:
-        _check(self.run != "", "run", self.run, "the directory of a run")
-        _check(0.0 <= self.min_score <= 1.0, "min_score", self.min_score, "between 0 and 1")
+        check(self.run != "", "run", self.run, "the directory of a run")
+        check(0.0 <= self.min_score <= 1.0, "min_score", self.min_score, "between 0 and 1")
 
 
 @dataclass
@@ -354,8 +301,3 @@ class PrepareJob:
 
 
 Job: TypeAlias = TrainJob | PredictJob | PrepareJob
-
-
-def _check(holds: bool, key: str, value: object, limit: str) -> None:
-    if not holds:
-        raise InputError(f"{key} is {value!r}; it has to be {limit}", where=key, remedy=f"set {key}=VALUE")

@@ -14,7 +14,7 @@ import odrun
 PACKAGE = Path(odrun.__file__).parent
 LEVELS = (
     {"errors"},
-    {"settings", "annotations", "runs", "tracking", "transfer"},
+    {"limits", "model_settings", "settings", "annotations", "runs", "tracking", "transfer"},
     {"compat"},
     {"records", "zoo", "pipeline"},
     {"training", "evaluation", "export", "inference"},
@@ -32,6 +32,8 @@ HOMES = {
 }
 WITHOUT_TENSORFLOW = {
     "errors",
+    "limits",
+    "model_settings",
     "settings",
     "annotations",
     "transfer",

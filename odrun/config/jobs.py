@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 from typing import Any, get_type_hints
 
 from hydra import compose, initialize_config_dir
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from odrun.config import composition, resolvers, schemas
 from odrun.config.arguments import key_of, touches
@@ -17,6 +18,7 @@ from odrun.pipeline.build import build
 from odrun.pipeline.complete import refuse_incomplete
 from odrun.pipeline.recipe import refuse_unheard
 from odrun.settings import Job, PredictJob, PrepareJob, TrainJob
+from odrun.zoo.archived import based
 
 HYDRA_VERSION_BASE = "1.3"
 
@@ -42,14 +44,15 @@ def settings(config: DictConfig) -> Job:
         omegaconf.errors.OmegaConfBaseException: an interpolation leads nowhere.
     """
     _refuse_gaps(config)
-    _refuse_additions(config)
-    job = OmegaConf.to_object(config)
+    job = _resolved(config)
     if not isinstance(job, (TrainJob, PrepareJob, PredictJob)):
         raise InputError(
             "the configuration has not the shape of an odrun command",
             where="--config-name",
             remedy="begin its defaults list with /schema/train@_here_ or with train",
         )
+    if isinstance(job, (TrainJob, PrepareJob)):
+        job = replace(job, pipeline=based(job.pipeline, job.model, job.train, job.augmentation, job.paths.cache_dir))
     if isinstance(job, TrainJob):
         pipeline = build(job.pipeline, job.augmentation)
         refuse_incomplete(pipeline)
@@ -87,6 +90,20 @@ def with_argument(error: InputError, overrides: Sequence[str]) -> InputError:
         return error
     where = f"{', '.join(places)} (command line: {' '.join(blamed)})"
     return InputError(error.what, where=where, remedy=error.remedy)
+
+
+def _resolved(config: DictConfig) -> object:
+    """What the config holds, every interpolation resolved; a resolver's own `InputError` comes out as it is."""
+    try:
+        _refuse_additions(config)
+        return OmegaConf.to_object(config)
+    except OmegaConfBaseException as error:
+        reason: BaseException | None = error
+        while reason is not None:
+            if isinstance(reason, InputError):
+                raise reason from error
+            reason = reason.__cause__ or reason.__context__
+        raise
 
 
 def _refuse_additions(config: DictConfig) -> None:

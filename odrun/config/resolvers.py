@@ -14,6 +14,8 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from odrun.config.location import conf_dir
+from odrun.pipeline.follow import official_recipe
+from odrun.zoo.archived import archived_config, archived_folder
 
 NAME_BYTES_MAX = 120
 _UNLISTED = ("hydra", "paths")
@@ -33,6 +35,7 @@ def register() -> None:
     OmegaConf.register_new_resolver("scaled_rate", scaled_rate, replace=True)
     OmegaConf.register_new_resolver("scaled_steps", scaled_steps, replace=True)
     OmegaConf.register_new_resolver("keeps_averages", keeps_averages, replace=True)
+    OmegaConf.register_new_resolver("archived", archived, replace=True)
     OmegaConf.register_new_resolver("group_options", group_options, replace=True)
 
 
@@ -112,6 +115,14 @@ def scaled_steps(steps: int, *, _root_: DictConfig) -> int:
 def keeps_averages(as_the_entry_says: bool, *, _root_: DictConfig) -> bool:
     """Whether the optimizer keeps averages of the weights: where `train.ema_decay` is set, or the entry has them."""
     return as_the_entry_says or _root_.train.ema_decay is not None
+
+
+def archived(name: str, *, _root_: DictConfig) -> float:
+    """A number of the recipe in the entry's archive, by its name in `model.official`."""
+    model, cache = _root_.model, Path(_root_.paths.cache).expanduser().absolute()
+    folder = archived_folder(model.name, model.zoo.archive, local=model.archive, cache=cache)
+    value: float = getattr(official_recipe(archived_config(folder)), name)
+    return value
 
 
 def group_options(command: str) -> str:

@@ -29,5 +29,5 @@ def with_placeholders(config: PipelineConfig) -> PipelineConfig:
 
 
 def digest(config: PipelineConfig) -> str:
-    """The SHA-256 of the deterministic serialization of `with_placeholders(config)`; fields that are set count as set."""
+    """The SHA-256 of `with_placeholders(config)`, serialized deterministically; a default that is set counts as set."""
     return hashlib.sha256(with_placeholders(config).SerializeToString(deterministic=True)).hexdigest()

@@ -59,7 +59,7 @@ def _unheard(field: str, value: object, key: str, asked: object, *, remedy: str)
 
 
 def _rate_line(config: PipelineConfig, train: TrainSettings, official: OfficialSettings) -> str:
-    rate = _base_rate(config)
+    rate = base_rate(config)
     scaled = official.learning_rate * train.batch_size / official.batch_size
     told = f"learning rate {short(rate)}"
     at_batch = f"for batch {official.batch_size}"
@@ -94,7 +94,7 @@ def _average_lines(config: Any) -> list[str]:
     return [f"averages of the weights (decay {short(optimizer.moving_average_decay)}) are evaluated and exported"]
 
 
-def _base_rate(config: PipelineConfig) -> float:
+def base_rate(config: PipelineConfig) -> float:
     """The rate that the schedule has once it is warmed up."""
     schedule, kind, _ = schedule_of(config)
     names = {"constant_learning_rate": "learning_rate", "cosine_decay_learning_rate": "learning_rate_base"}

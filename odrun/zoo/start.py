@@ -42,7 +42,7 @@ def starting_checkpoint(model: ModelSettings, cache: Path) -> str | None:
             remedy=f"model.archive=FILE.tar.gz, or model.checkpoint={CHECKPOINT_NONE} to start from random weights",
         )
     archive = Path(model.archive).expanduser().absolute()
-    return checkpoint_in(unpack(archive, cache), archive)
+    return checkpoint_in(archive if archive.is_dir() else unpack(archive, cache), archive)
 
 
 def _existing(path: Path) -> str:

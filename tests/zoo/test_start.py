@@ -15,6 +15,7 @@ def model(checkpoint: str, archive: Path | None = None) -> ModelSettings:
     official = OfficialSettings(batch_size=8, steps=100, learning_rate=0.1, warmup_learning_rate=0.01, warmup_steps=10)
     return ModelSettings(
         name="ssd",
+        base=None,
         family="ssd",
         backbone="mobilenet_v2",
         outputs=["boxes"],

@@ -1,0 +1,83 @@
+"""Entries whose configuration has been published in their archive only.
+
+Comes in: the folder of an unpacked archive with one `pipeline.config` in it, and the `pipeline` node of the entry. Goes
+out: the node with that configuration as its base, in proportion to the settings of the training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from odrun.errors import InputError
+from odrun.pipeline.descriptors import PipelineConfig
+from odrun.pipeline.follow import following
+from odrun.pipeline.node import node_of
+from odrun.pipeline.text import read
+from odrun.settings import AugmentationSettings, ModelSettings, TrainSettings
+from odrun.zoo.archive import unpack
+from odrun.zoo.catalog import archive_address
+
+CONFIG_NAME = "pipeline.config"
+
+
+def archived_folder(name: str, published: str | None, *, local: str | None, cache: Path) -> Path:
+    """The folder with the content of the entry's archive; `local` is the archive on this disk, or its folder.
+
+    Raises:
+        InputError: there is no local copy of it, or it cannot be unpacked.
+    """
+    if local is None:
+        address = "its archive" if published is None else archive_address(published)
+        raise InputError(
+            f"the configuration of {name} is in its archive, which is not given",
+            where="model.archive",
+            remedy=f"fetch {address}, and then model.archive=FILE.tar.gz",
+        )
+    path = Path(local).expanduser().absolute()
+    return path if path.is_dir() else unpack(path, cache)
+
+
+def archived_config(folder: Path) -> PipelineConfig:
+    """The configuration in an unpacked archive.
+
+    Raises:
+        InputError: there is none or more than one, or it cannot be read.
+    """
+    found = sorted(folder.rglob(CONFIG_NAME))
+    if len(found) != 1:
+        raise InputError(
+            f"the archive holds {len(found)} files {CONFIG_NAME}; one is needed",
+            where=str(folder),
+            remedy="take the archive that the zoo links to, or write the pipeline yourself",
+        )
+    return read(found[0])
+
+
+def based(
+    node: Mapping[str, Any], model: ModelSettings, train: TrainSettings, augmentation: AugmentationSettings, cache: Path
+) -> dict[str, Any]:
+    """The `pipeline` node on the base that `model.base` names; without a base as it is.
+
+    What the node sets wins over the base, and so does a `null`, which takes the base's value out; lists are replaced
+    whole. Augmentation steps that are chosen take the place of the base's.
+
+    Raises:
+        InputError: the archive is not there, or holds no configuration that can be read.
+    """
+    if model.base is None:
+        return dict(node)
+    folder = archived_folder(model.name, model.zoo.archive, local=model.archive, cache=cache)
+    base = node_of(following(archived_config(folder), train))
+    if augmentation.steps:
+        base["train_config"].pop("data_augmentation_options", None)
+    return _merged(base, node)
+
+
+def _merged(base: Mapping[str, Any], node: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for name, value in node.items():
+        inner = merged.get(name)
+        merged[name] = _merged(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
+    return merged

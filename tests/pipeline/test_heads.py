@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from odrun.config.jobs import composed
+from odrun.pipeline.build import build
+from odrun.pipeline.complete import CompletedPipeline, complete
+from odrun.pipeline.descriptors import new_config
+from odrun.pipeline.heads import take_out_heads
+from odrun.settings import TrainJob
+
+
+def completed(entry: str) -> CompletedPipeline:
+    job = composed("train", [f"model={entry}"])
+    assert isinstance(job, TrainJob)
+    return complete(
+        build(job.pipeline, job.augmentation),
+        train_records="train",
+        validation_records="validation",
+        label_map=Path("label_map.pbtxt"),
+        num_classes=3,
+        checkpoint=None,
+    )
+
+
+def test_the_joints_of_centernet_are_taken_out_and_told() -> None:
+    done = completed("centernet_resnet50_v2_512x512_kpts")
+    config: Any = done.config
+    assert config.model.center_net.num_classes == 3
+    assert not config.model.center_net.keypoint_estimation_task
+    assert config.model.center_net.HasField("object_detection_task")
+    assert (config.train_input_reader.num_keypoints, config.eval_input_reader[0].num_keypoints) == (0, 0)
+    assert not config.eval_config.parameterized_metric
+    note = "pipeline.model.center_net.keypoint_estimation_task is taken out: "
+    assert f"{note}the records that are trained on have no keypoints" in done.notes
+
+
+def test_the_masks_of_mask_rcnn_are_taken_out_and_told() -> None:
+    done = completed("mask_rcnn_inception_resnet_v2_1024x1024")
+    config: Any = done.config
+    model = config.model.faster_rcnn
+    predictor = model.second_stage_box_predictor.mask_rcnn_box_predictor
+    assert (model.num_classes, model.number_of_stages, predictor.predict_instance_masks) == (3, 2, False)
+    assert config.train_input_reader.load_instance_masks is False
+    assert list(config.eval_config.metrics_set) == ["coco_detection_metrics"]
+    assert [note for note in done.notes if "have no masks" in note] == [
+        "pipeline.model.faster_rcnn.number_of_stages=3 is taken out: the records that are trained on have no masks",
+        "pipeline.model.faster_rcnn.second_stage_box_predictor.mask_rcnn_box_predictor.predict_instance_masks is taken "
+        "out: the records that are trained on have no masks",
+    ]
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        "mask_estimation_task",
+        "deepmac_mask_estimation",
+        "densepose_estimation_task",
+        "track_estimation_task",
+        "temporal_offset_task",
+    ],
+)
+def test_every_other_head_of_centernet_is_taken_out(task: str) -> None:
+    config: Any = new_config()
+    getattr(config.model.center_net, task).SetInParent()
+    (note,) = take_out_heads(config)
+    assert task in note
+    assert not config.model.center_net.HasField(task)
+
+
+def test_a_head_that_is_not_known_here_would_be_found() -> None:
+    config: Any = new_config()
+    tasks = {
+        field.name
+        for field in config.model.center_net.DESCRIPTOR.fields
+        if field.name.endswith(("_task", "mask_estimation")) and field.name != "object_detection_task"
+    }
+    for name in tasks:
+        model = config.model.center_net
+        field = model.DESCRIPTOR.fields_by_name[name]
+        if field.is_repeated:
+            getattr(model, name).add()
+        else:
+            getattr(model, name).SetInParent()
+    assert len(take_out_heads(config)) == len(tasks) == 6
+
+
+@pytest.mark.parametrize("entry", ["ssd_mobilenet_v2_320x320", "faster_rcnn_resnet50_v1_640x640"])
+def test_a_detector_of_boxes_stays_as_it_is(entry: str) -> None:
+    job = composed("train", [f"model={entry}"])
+    assert isinstance(job, TrainJob)
+    config = build(job.pipeline, job.augmentation)
+    before = config.SerializeToString(deterministic=True)
+    assert take_out_heads(config) == ()
+    assert config.SerializeToString(deterministic=True) == before
