@@ -59,7 +59,7 @@ def options_of(*overrides: str) -> list[str]:
 
 @pytest.mark.parametrize("step", sorted(steps()))
 def test_every_step_can_be_added(step: str) -> None:
-    assert options_of(f"+augmentation.steps.{step}={{}}") == [step]
+    assert options_of("augmentation=none", f"+augmentation.steps.{step}={{}}") == [step]
 
 
 def test_the_page_lists_every_step_with_its_fields() -> None:
@@ -90,6 +90,7 @@ def test_the_steps_of_a_preset_keep_their_order() -> None:
 @pytest.mark.slow
 def test_the_engine_builds_every_step() -> None:
     given = [f"+augmentation.steps.{name}={NEEDS.get(name, '{}')}" for name in sorted(steps())]
+    given.append("augmentation=none")
     text = "\n".join(
         f"data_augmentation_options {{ {option} }}"
         for option in config_of(*given).train_config.data_augmentation_options
