@@ -64,7 +64,7 @@ def test_every_step_can_be_added(step: str) -> None:
 
 def test_the_page_lists_every_step_with_its_fields() -> None:
     rows = [line for line in (FOLDER / "README.md").read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
-    listed = {row.split("`")[1]: {name for name in row.split("|")[3].split("`")[1::2]} for row in rows}
+    listed = {row.split("`")[1]: set(row.split("|")[3].split("`")[1::2]) for row in rows}
     assert listed == {name: set(message.fields_by_name) for name, message in steps().items()}
     assert len(rows) == len(listed)
 
