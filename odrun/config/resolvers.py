@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import textwrap
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -18,6 +19,7 @@ from odrun.pipeline.follow import official_recipe
 from odrun.zoo.archived import archived_config, archived_folder
 
 NAME_BYTES_MAX = 120
+_HELP_COLUMNS = 120
 _UNLISTED = ("hydra", "paths")
 _UNFIT_IN_A_NAME = re.compile(r"[^\w.,=+~-]+")
 
@@ -126,14 +128,15 @@ def archived(name: str, *, _root_: DictConfig) -> float:
 
 
 def group_options(command: str) -> str:
-    """The groups of a command with their options, one group a line, the default marked with `*`."""
+    """The groups of a command with their options, a paragraph each, the default marked with `*`."""
     folder = conf_dir()
     defaults = _chosen_options(folder / f"{command}.yaml")
     lines = []
     for group, chosen in sorted(defaults.items()):
         options = sorted(path.stem for path in (folder / group).glob("*.yaml"))
         marked = [f"{name}*" if name == chosen else name for name in options]
-        lines.append(f"  {group + '=':<14}{', '.join(marked)}")
+        first = f"  {group + '=':<14}"
+        lines.append(textwrap.fill(", ".join(marked), _HELP_COLUMNS, initial_indent=first, subsequent_indent=" " * 16))
     return "\n".join(lines)
 
 

@@ -121,7 +121,7 @@ def _shown(entry: Entry, *, as_json: bool) -> str:
     facts = {
         "family": entry.family,
         "backbone": entry.backbone,
-        "input": f"{_size(entry)} pixels",
+        "input": _NOTHING if entry.input_px is None else f"{_size(entry)} pixels",
         "outputs": ", ".join(entry.outputs),
         "COCO mAP": scores or _NOTHING,
         "speed": _NOTHING if entry.speed_ms is None else f"{entry.speed_ms:g} ms an image, as published",

@@ -8,6 +8,7 @@ import pytest
 from odrun.errors import InputError
 from odrun.pipeline.build import build
 from odrun.pipeline.complete import CompletedPipeline, complete
+from odrun.pipeline.descriptors import message_at
 from odrun.pipeline.text import to_text
 from odrun.settings import AugmentationSettings
 
@@ -46,6 +47,22 @@ def cosine_of(done: CompletedPipeline) -> Any:
 def test_the_number_of_classes_reaches_each_architecture(architecture: str) -> None:
     config: Any = completed(node(architecture)).config
     assert getattr(config.model, architecture).num_classes == 7
+
+
+def test_no_other_part_of_a_model_has_a_number_of_classes() -> None:
+    model = message_at(("model",))
+    assert model is not None
+    found, waiting = set(), [model]
+    seen = {model.full_name}
+    while waiting:
+        message = waiting.pop()
+        for field in message.fields:
+            if field.name == "num_classes":
+                found.add(message.name)
+            if field.message_type is not None and field.message_type.full_name not in seen:
+                seen.add(field.message_type.full_name)
+                waiting.append(field.message_type)
+    assert found == {"Ssd", "FasterRcnn", "CenterNet"}
 
 
 def test_readers_get_one_glob_and_the_label_map_and_evaluation_reads_once_in_order() -> None:
