@@ -130,13 +130,24 @@ class ModelSettings:
     """The model-zoo entry, and what its weights start from.
 
     `checkpoint` is `none` (random weights), `zoo` (the entry's archive) or the path of a TensorFlow 2 checkpoint;
-    `archive` is a local copy of the entry's archive. From `official` follow the values of `train` that nobody sets.
+    `archive` is a local copy of the entry's archive, which is fetched from `archive_address` otherwise. From `official` follow the values of `train` that nobody sets.
     """
 
     name: str
     checkpoint: str
     archive: str | None
+    archive_address: str | None
     official: OfficialSettings
+
+
+@dataclass
+class ZooAccessSettings:
+    """Where archives are fetched from: `mirror` is a folder or an http(s) address instead of the zoo's, `null` none."""
+
+    mirror: str | None
+
+    def __post_init__(self) -> None:
+        _check(self.mirror != "", "zoo.mirror", self.mirror, "null, a folder or an http(s) address")
 
 
 @dataclass
@@ -290,6 +301,7 @@ class TrainJob:
     augmentation: AugmentationSettings
     tracking: TrackingSettings
     paths: PathSettings
+    zoo: ZooAccessSettings
     pipeline: dict[str, Any]
     verbose: bool
 

@@ -13,7 +13,7 @@ from odrun.zoo.start import starting_checkpoint
 
 def model(checkpoint: str, archive: Path | None = None) -> ModelSettings:
     official = OfficialSettings(batch_size=8, steps=100, learning_rate=0.1, warmup_steps=10)
-    return ModelSettings("ssd", checkpoint, None if archive is None else str(archive), official)
+    return ModelSettings("ssd", checkpoint, None if archive is None else str(archive), None, official)
 
 
 def checkpoint(folder: Path, *numbers: int, state: int | None = None) -> Path:
