@@ -130,7 +130,8 @@ class ModelSettings:
     """The model-zoo entry, and what its weights start from.
 
     `checkpoint` is `none` (random weights), `zoo` (the entry's archive) or the path of a TensorFlow 2 checkpoint;
-    `archive` is a local copy of the entry's archive, which is fetched from `archive_address` otherwise. From `official` follow the values of `train` that nobody sets.
+    `archive` is a local copy of the entry's archive; without one it is fetched from `archive_address` (`null`: there is
+    none). From `official` follow the values of `train` that nobody sets.
     """
 
     name: str

@@ -7,6 +7,7 @@ hand; if it is not there, it is taken from the mirror or from its address. Refus
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -23,6 +24,7 @@ ZOO_ADDRESS = "http://download.tensorflow.org/models/object_detection/tf2/"
 """What the archives' addresses begin with. Source: tf2_detection_zoo.md of the TensorFlow models repository."""
 ADDRESS_KEY = "model.archive_address"
 MIRROR_KEY = "zoo.mirror"
+_RELATIVE = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*/)*[A-Za-z0-9][A-Za-z0-9._-]*\.tar\.gz")
 
 
 def fetch(
@@ -95,10 +97,7 @@ def _opened(archive: Path, relative: str, cache: Path, report: Report, progress:
 def _below_the_zoo(address: str) -> str:
     """The archive's path below the zoo's address; of an address elsewhere, a name that is its own."""
     relative = address.removeprefix(ZOO_ADDRESS)
-    path = PurePosixPath(relative)
-    if relative == address or not all(part.strip(".") for part in path.parts) or "\\" in relative or path.is_absolute():
-        return parse_address(address, ADDRESS_KEY).file_name
-    return str(path)
+    return relative if _RELATIVE.fullmatch(relative) else parse_address(address, ADDRESS_KEY).file_name
 
 
 def _below(mirror: str, relative: str) -> str:

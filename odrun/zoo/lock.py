@@ -52,7 +52,8 @@ def require_recorded(lock: Path, name: str, archive: Path, seal: Seal, *, remedy
     recorded = _read(lock).get(name)
     if recorded is not None and recorded != seal:
         raise InputError(
-            f"the archive is not the one that was used before: it has {_shown(seal)}, and {_shown(recorded)} is recorded",
+            f"the archive is not the one that was used before: it has {_shown(seal)}, "
+            f"and {_shown(recorded)} is recorded",
             where=f"{archive} (recorded in {lock})",
             remedy=f'{remedy}; if the new one is right, delete "{name}" in {lock}',
         )
