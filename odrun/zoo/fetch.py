@@ -57,7 +57,7 @@ def fetch(
                 target,
                 parse_address(source, key),
                 key=f"{key} of {name}" if mirror is None else f"{key}={mirror}",
-                remedy=f"try again later, or {by_hand}; {MIRROR_KEY}=DIR or ADDRESS is asked instead of the zoo",
+                remedy=f"try again later, or {by_hand}; {MIRROR_KEY}=DIR asks a folder, or an address, instead",
                 report=report,
                 progress=lambda done, total: progress("fetching", done, total),
                 sleep=sleep,

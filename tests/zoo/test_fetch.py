@@ -208,8 +208,8 @@ def test_without_network_it_is_said_which_file_to_put_where(tmp_path: Path, watc
     assert error.where == "model.archive_address of ssd"
     by_hand = tmp_path / "zoo" / f"ssd-{hashlib.sha256(address.encode()).hexdigest()[:12]}.tar.gz"
     assert error.remedy == (
-        f"try again later, or fetch {address} by hand and put it at {by_hand}; zoo.mirror=DIR or ADDRESS is asked "
-        "instead of the zoo"
+        f"try again later, or fetch {address} by hand and put it at {by_hand}; zoo.mirror=DIR asks a folder, "
+        "or an address, instead"
     )
     by_hand.write_bytes(ARCHIVE)
     assert files_below(watching.fetch(tmp_path, None, address=address)) == FILES
