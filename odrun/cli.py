@@ -15,7 +15,7 @@ COMMANDS = {
     "predict": "detections of a trained run on images, as pictures and as COCO JSON",
 }
 TOOLS: dict[str, tuple[str, str]] = {
-    "zoo": ("odrun.config.zoo", "the model zoo: list, show NAME, config NAME"),
+    "zoo": ("odrun.config.zoo", "the model zoo: list, show NAME, config NAME, fetch NAME"),
 }
 """Commands with arguments of their own, which compose nothing: name → module with `main(arguments)`, what it does."""
 _HELP = """\

@@ -114,6 +114,16 @@ class DatasetSettings:
 
 
 @dataclass
+class ZooAccessSettings:
+    """Where archives are fetched from: `mirror` is a folder or an http(s) address instead of the zoo's, `null` none."""
+
+    mirror: str | None
+
+    def __post_init__(self) -> None:
+        check(self.mirror != "", "zoo.mirror", self.mirror, "null, a folder or an http(s) address")
+
+
+@dataclass
 class CheckpointSettings:
     """Checkpoints on the way: one each `every` steps (`null`: with each evaluation), the newest `keep` of them."""
 
@@ -264,6 +274,7 @@ class TrainJob:
     augmentation: AugmentationSettings
     tracking: TrackingSettings
     paths: PathSettings
+    zoo: ZooAccessSettings
     pipeline: dict[str, Any]
     verbose: bool
 

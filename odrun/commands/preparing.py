@@ -27,6 +27,7 @@ from odrun.errors import InputError, nearest
 from odrun.records import ready
 from odrun.records.label_map import label_map_classes
 from odrun.records.manifest import Ledger, PreparedData, Station, fingerprint_of, load
+from odrun.report.megabytes import in_megabytes
 from odrun.runs.files import whole_file
 from odrun.runs.folders import one_writer, whole_folder
 from odrun.settings import DatasetSettings
@@ -98,15 +99,11 @@ def _home(dataset: DatasetSettings, cache: Path, report: Report, progress: Progr
             remedy=nearest(dataset.format, (*READERS, AUTO, TFRECORD, DIGITS)),
         )
 
-    def in_megabytes(name: str, done_bytes: int, total_bytes: int | None) -> None:
-        if total_bytes is not None:
-            progress(name, done_bytes >> 20, max(total_bytes >> 20, 1), "MB")
-
     if dataset.path is None:
         raise InputError(
             "The data set has no folder to read.", where="dataset.path", remedy="add dataset.path=DIR to the command"
         )
-    return local_folder(dataset.path, cache, report=report, progress=in_megabytes)
+    return local_folder(dataset.path, cache, report=report, progress=in_megabytes(progress))
 
 
 def _source(

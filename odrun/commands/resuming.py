@@ -23,6 +23,7 @@ _FREE = (
     "paths",
     "tracking",
     "verbose",
+    "zoo",
     "train.callbacks",
     "train.checkpoint",
     "train.early_stopping",

@@ -19,6 +19,7 @@ from odrun.pipeline.recipe import recipe_notes
 from odrun.pipeline.text import to_text
 from odrun.records.manifest import PreparedData
 from odrun.report.closing import closing_of_run
+from odrun.report.megabytes import in_megabytes
 from odrun.report.terminal import Terminal
 from odrun.runs.collection import collection_paused
 from odrun.runs.directory import RunDirectory
@@ -119,7 +120,14 @@ def _prepare(job: TrainJob, terminal: Terminal) -> tuple[CompletedPipeline, Prep
     """Everything that can be refused without importing TensorFlow: the process, settings, checkpoint, data."""
     compat.load()
     config = build(job.pipeline, job.augmentation)
-    checkpoint = starting_checkpoint(job.model, job.paths.cache_dir)
+    with terminal.loops() as progress:
+        checkpoint = starting_checkpoint(
+            job.model,
+            job.paths.cache_dir,
+            mirror=job.zoo.mirror,
+            report=terminal.fact,
+            progress=in_megabytes(progress),
+        )
     terminal.stage("data", f"{job.dataset.name} (format {job.dataset.format})")
     with terminal.loops() as progress:
         data = prepare(job.dataset, job.paths.cache_dir, report=terminal.fact, progress=progress)

@@ -1,4 +1,4 @@
-"""`odrun zoo list|show|config`: which models there are, what is known of one, and its official configuration.
+"""`odrun zoo list|show|config|fetch`: which models there are, what is known of one, its configuration, its archive.
 
 `list` and `show` read the YAML of the entries and start no Hydra.
 """
@@ -18,6 +18,7 @@ from odrun.config.location import conf_dir
 from odrun.errors import InputError
 from odrun.zoo.catalog import BOXES, Entry, chosen, entries, find
 
+FETCH = "fetch"
 _NOTHING = "-"
 _SORTINGS: dict[str, Callable[[Entry], tuple[float, str]]] = {
     "name": lambda entry: (0.0, entry.name),
@@ -42,6 +43,11 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         InputError: the arguments are wrong, or there is no such model or family.
     """
+    if arguments and arguments[0] == FETCH:
+        # What speaks to servers takes a while to be imported.
+        from odrun.config import zoo_fetch
+
+        return zoo_fetch.main(arguments[1:])
     given = _parser().parse_args(list(arguments))
     if given.action == "list":
         text = _listed(given)
@@ -55,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="odrun zoo", description="the model zoo")
-    actions = parser.add_subparsers(dest="action", required=True, metavar="list|show|config")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="list|show|config|fetch")
     listing = actions.add_parser("list", help="the models, one a line", description="the models, one a line")
     listing.add_argument("--family", help="of this family only")
     listing.add_argument("--max-ms", type=float, metavar="N", help="at most so many milliseconds an image")
@@ -72,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     config.add_argument(
         "--archive", metavar="FILE", help="the model's archive on this disk, where it is published there"
     )
+    actions.add_parser(FETCH, help="its archive into the cache", add_help=False)
     return parser
 
 

@@ -59,15 +59,39 @@ def download(
     """
     parsed = parse_address(address, KEY)
     target = folder / parsed.file_name
+    remedy = f"try again later, or fetch it by hand and put it at {target.absolute()}"
+    download_to(
+        target, parsed, key=KEY, remedy=remedy, report=report, progress=progress, sleep=sleep, stalled_s=stalled_s
+    )
+    return target
+
+
+def download_to(
+    target: Path,
+    address: Address,
+    *,
+    key: str,
+    remedy: str,
+    report: Report,
+    progress: Progress,
+    sleep: Callable[[float], None] = time.sleep,
+    stalled_s: float = STALLED_S,
+) -> None:
+    """Like `download`, for a caller who says where the file goes; it is not fetched if it is there.
+
+    `key` is the setting that led to the address, `remedy` what to do where the server does not give the file.
+
+    Raises:
+        InputError: see the module.
+    """
     try:
         if target.is_file():
-            return target
-        with one_writer(target, waiting=lambda: report(f"another odrun is fetching {parsed.shown}: waiting for it")):
+            return
+        with one_writer(target, waiting=lambda: report(f"another odrun is fetching {address.shown}: waiting for it")):
             if not target.is_file():
-                _Fetching(parsed, Part(target), report, progress, sleep, stalled_s).fetch()
+                _Fetching(address, Part(target), key, remedy, report, progress, sleep, stalled_s).fetch()
     except OSError as error:
-        raise unwritable(folder, error) from error
-    return target
+        raise unwritable(target.parent, error) from error
 
 
 class _ChangedError(Exception):
@@ -78,6 +102,8 @@ class _ChangedError(Exception):
 class _Fetching:
     address: Address
     part: Part
+    key: str
+    remedy: str
     report: Report
     progress: Progress
     sleep: Callable[[float], None]
@@ -171,6 +197,4 @@ class _Fetching:
         self.part.record.unlink(missing_ok=True)
 
     def _failed(self, what: str) -> InputError:
-        return InputError(
-            what, where=KEY, remedy=f"try again later, or fetch it by hand and put it at {self.part.target.absolute()}"
-        )
+        return InputError(what, where=self.key, remedy=self.remedy)

@@ -17,7 +17,7 @@ import yaml
 from odrun.errors import InputError, nearest
 from odrun.settings import BASE_ARCHIVE, OfficialSettings
 
-ZOO_ADDRESS = "http://download.tensorflow.org/models/object_detection/tf2"
+ZOO_ADDRESS = "http://download.tensorflow.org/models/object_detection/tf2/"
 """Where the archives lie. Source: g3doc/tf2_detection_zoo.md of tensorflow/models, research/object_detection."""
 BOXES = "boxes"
 _GLOBAL = "@_global_"
@@ -53,7 +53,7 @@ class Entry:
 
 def archive_address(archive: str) -> str:
     """The address of an archive of the zoo, given its path there without `.tar.gz`."""
-    return f"{ZOO_ADDRESS}/{archive}.tar.gz"
+    return f"{ZOO_ADDRESS}{archive}.tar.gz"
 
 
 def entries(folder: Path) -> tuple[Entry, ...]:

@@ -1,4 +1,4 @@
-"""Which checkpoint a training starts from: none, the zoo's archive, or a checkpoint of the user's.
+"""Which checkpoint a training starts from: none, the zoo's archive (fetched if need be), or one of the user's.
 
 The user's is a run directory, an export, or a TensorFlow 2 checkpoint by its folder, its prefix or one of its files.
 """
@@ -12,18 +12,31 @@ from pathlib import Path
 from odrun.errors import InputError
 from odrun.runs.directory import RunDirectory
 from odrun.settings import CHECKPOINT_NONE, CHECKPOINT_ZOO, ModelSettings
+from odrun.transfer.source import Progress, Report
 from odrun.zoo.archive import checkpoint_in, unpack
+from odrun.zoo.catalog import archive_address
+from odrun.zoo.fetch import fetch
 
 _STATE = re.compile(r'^model_checkpoint_path:\s*"(?P<prefix>[^"]+)"', re.MULTILINE)
 _NUMBER = re.compile(r"-(\d+)$")
 _SUFFIX = re.compile(r"\.(index|data-\d{5}-of-\d{5})$")
 
 
-def starting_checkpoint(model: ModelSettings, cache: Path) -> str | None:
+def starting_checkpoint(
+    model: ModelSettings,
+    cache: Path,
+    *,
+    mirror: str | None = None,
+    report: Report = lambda _: None,
+    progress: Progress = lambda _name, _done, _total: None,
+) -> str | None:
     """The prefix of the checkpoint that `model` starts from, None for random weights; it exists.
 
+    An entry's archive that is not given is fetched, from `mirror` if there is one; `report` and `progress` are told.
+
     Raises:
-        InputError: the archive or the checkpoint is absent or damaged, or an archive is given that is not to be used.
+        InputError: the archive or the checkpoint is absent or damaged, an archive is given that is not to be used, or
+            it cannot be fetched.
     """
     if model.archive is not None and model.checkpoint != CHECKPOINT_ZOO:
         raise InputError(
@@ -35,6 +48,10 @@ def starting_checkpoint(model: ModelSettings, cache: Path) -> str | None:
         return None
     if model.checkpoint != CHECKPOINT_ZOO:
         return _existing(Path(model.checkpoint).expanduser().absolute())
+    if model.archive is None and model.zoo.archive is not None:
+        address = archive_address(model.zoo.archive)
+        folder = fetch(model.name, address, cache, mirror=mirror, report=report, progress=progress)
+        return checkpoint_in(folder, folder)
     if model.archive is None:
         raise InputError(
             f"{model.name} starts from the weights of its zoo archive, and no archive is given",

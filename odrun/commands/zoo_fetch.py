@@ -1,0 +1,35 @@
+"""`odrun zoo fetch NAME`: an entry's archive into the cache, as a training would fetch it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from odrun.errors import InputError
+from odrun.report.megabytes import in_megabytes
+from odrun.report.terminal import Terminal
+from odrun.zoo.fetch import fetch
+
+
+def fetch_entry(
+    name: str, address: str | None, *, mirror: str | None, cache: Path, stream: TextIO = sys.stderr
+) -> Path:
+    """Fetch the archive of the entry `name` from `address` and print the folder that it is unpacked in, alone.
+
+    Facts and progress go to `stream`. `address` is None for an entry that has no archive.
+
+    Raises:
+        InputError: there is no archive, or `zoo.fetch` refuses it.
+    """
+    if address is None:
+        raise InputError(
+            f"{name} has no archive in the zoo",
+            where=f"odrun zoo fetch {name}",
+            remedy=f"train it from random weights: odrun train model={name} model.checkpoint=none",
+        )
+    terminal = Terminal(stream)
+    with terminal.loops() as progress:
+        folder = fetch(name, address, cache, mirror=mirror, report=terminal.fact, progress=in_megabytes(progress))
+    sys.stdout.write(f"{folder}\n")
+    return folder
