@@ -6,7 +6,7 @@ out: the node with that configuration as its base, in proportion to the settings
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,10 @@ from odrun.zoo.archive import unpack
 from odrun.zoo.catalog import archive_address
 
 CONFIG_NAME = "pipeline.config"
+_SIDES = {
+    "fixed_shape_resizer": ("height", "width"),
+    "keep_aspect_ratio_resizer": ("min_dimension", "max_dimension"),
+}
 
 
 def archived_folder(name: str, published: str | None, *, local: str | None, cache: Path) -> Path:
@@ -64,15 +68,36 @@ def based(
     whole. Augmentation steps that are chosen take the place of the base's.
 
     Raises:
-        InputError: the archive is not there, or holds no configuration that can be read.
+        InputError: the archive is not there, holds no configuration that can be read, or one for other images than
+            `model.input_px`, which cannot reach it.
     """
     if model.base is None:
         return dict(node)
-    folder = archived_folder(model.name, model.zoo.archive, local=model.archive, cache=cache)
-    base = node_of(following(archived_config(folder), train))
+    config = archived_config(archived_folder(model.name, model.zoo.archive, local=model.archive, cache=cache))
+    _refuse_other_size(config, model.input_px)
+    base = node_of(following(config, train))
     if augmentation.steps:
         base["train_config"].pop("data_augmentation_options", None)
     return _merged(base, node)
+
+
+def _refuse_other_size(config: Any, input_px: Sequence[int] | None) -> None:
+    architecture = config.model.WhichOneof("model")
+    if input_px is None or architecture is None:
+        return
+    resizer = getattr(config.model, architecture).image_resizer
+    kind = resizer.WhichOneof("image_resizer_oneof")
+    if kind not in _SIDES:
+        return
+    sides = [getattr(getattr(resizer, kind), name) for name in _SIDES[kind]]
+    if sides != list(input_px):
+        key = f"pipeline.model.{architecture}.image_resizer.{kind}"
+        given = " ".join(f"+{key}.{name}={side}" for name, side in zip(_SIDES[kind], input_px, strict=True))
+        raise InputError(
+            f"model.input_px is {list(input_px)}, and the configuration in the archive has {sides}",
+            where="model.input_px",
+            remedy=f"'model.input_px={sides}'; to change the size of images as well: {given}".replace(", ", ","),
+        )
 
 
 def _merged(base: Mapping[str, Any], node: Mapping[str, Any]) -> dict[str, Any]:

@@ -81,6 +81,20 @@ def test_prepare_knows_the_model_as_well(tmp_path: Path) -> None:
     assert job.pipeline["model"]["center_net"]["num_classes"] == 90
 
 
+def test_a_size_that_cannot_reach_the_archives_configuration_is_refused(tmp_path: Path) -> None:
+    given = [f"model={ENTRY}", f"model.archive={stand_in(tmp_path / 'model')}"]
+    with pytest.raises(InputError) as caught:
+        job_of(*given, "model.input_px=[256,256]")
+    key = "pipeline.model.center_net.image_resizer.keep_aspect_ratio_resizer"
+    assert caught.value.what == "model.input_px is [256, 256], and the configuration in the archive has [512, 512]"
+    assert caught.value.remedy == (
+        f"'model.input_px=[512,512]'; to change the size of images as well: "
+        f"+{key}.min_dimension=256 +{key}.max_dimension=256"
+    )
+    changed = built(*given, f"+{key}.min_dimension=256", f"+{key}.max_dimension=256")
+    assert changed.model.center_net.image_resizer.keep_aspect_ratio_resizer.max_dimension == 256
+
+
 @pytest.mark.parametrize("entry", [ENTRY, "extremenet"])
 def test_without_the_archive_the_error_says_how_to_get_it(entry: str) -> None:
     with pytest.raises(InputError) as caught:
