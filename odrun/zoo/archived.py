@@ -29,17 +29,20 @@ _SIDES = {
 def archived_folder(name: str, published: str | None, *, local: str | None, cache: Path) -> Path:
     """The folder with the content of the entry's archive; `local` is the archive on this disk, or its folder.
 
+    Without `local` it is the one that has been fetched to the cache.
+
     Raises:
         InputError: there is no local copy of it, or it cannot be unpacked.
     """
-    if local is None:
+    fetched = cache / "zoo" / f"{published}.tar.gz"
+    if local is None and not fetched.is_file():
         address = "its archive" if published is None else archive_address(published)
         raise InputError(
-            f"the configuration of {name} is in its archive, which is not given",
+            f"the configuration of {name} is in its archive, which has not been fetched",
             where="model.archive",
-            remedy=f"fetch {address}, and then model.archive=FILE.tar.gz",
+            remedy=f"odrun zoo fetch {name}, or fetch {address} by hand, and then model.archive=FILE.tar.gz",
         )
-    path = Path(local).expanduser().absolute()
+    path = fetched if local is None else Path(local).expanduser().absolute()
     return path if path.is_dir() else unpack(path, cache)
 
 

@@ -45,7 +45,7 @@ def test_the_cache_is_the_user_s_unless_given(mirror: Path, tmp_path: Path, monk
         ([NAME, "--mirrors"], "unrecognized arguments: --mirrors"),
         ([NAME, "--mirror="], "zoo.mirror is ''; it has to be null, a folder or an http(s) address"),
         ([NAME, "--cache="], "paths.cache is ''; it has to be the path of a folder"),
-        (["ssd_mobilenet_v2_fpnlite_321x320"], "there is no entry 'ssd_mobilenet_v2_fpnlite_321x320'"),
+        (["ssd_mobilenet_v2_fpnlite_321x320"], "there is no model 'ssd_mobilenet_v2_fpnlite_321x320'"),
         (["ssd_mobilenet_v2_fpnlite_digits"], "ssd_mobilenet_v2_fpnlite_digits has no archive in the zoo"),
     ],
 )

@@ -100,10 +100,10 @@ def test_without_the_archive_the_error_says_how_to_get_it(entry: str) -> None:
     with pytest.raises(InputError) as caught:
         job_of(f"model={entry}")
     error = caught.value
-    assert error.what == f"the configuration of {entry} is in its archive, which is not given"
+    assert error.what == f"the configuration of {entry} is in its archive, which has not been fetched"
     assert error.where == "model.archive"
     assert error.remedy is not None
-    assert ".tar.gz, and then model.archive=FILE.tar.gz" in error.remedy
+    assert ".tar.gz by hand, and then model.archive=FILE.tar.gz" in error.remedy
     assert "http://download.tensorflow.org/models/object_detection/tf2/20" in error.remedy
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from odrun.errors import InputError
-from odrun.settings import ModelSettings, OfficialSettings
+from odrun.settings import ModelSettings, OfficialSettings, ZooSettings
 from odrun.transfer.download import TRIES
 from odrun.zoo.catalog import ZOO_ADDRESS
 from odrun.zoo.fetch import fetch
@@ -252,8 +252,19 @@ def test_what_was_fetched_before_ctrl_c_is_gone_on_from(tmp_path: Path, watching
 
 
 def test_a_training_starts_from_the_fetched_archive(tmp_path: Path, serving: Serving) -> None:
-    official = OfficialSettings(batch_size=8, steps=100, learning_rate=0.1, warmup_steps=10)
-    model = ModelSettings("ssd", "zoo", None, ADDRESS, official)
+    official = OfficialSettings(batch_size=8, steps=100, learning_rate=0.1, warmup_learning_rate=0.01, warmup_steps=10)
+    model = ModelSettings(
+        name="ssd",
+        base=None,
+        family="ssd",
+        backbone="mobilenet_v2",
+        outputs=["boxes"],
+        input_px=[320, 320],
+        checkpoint="zoo",
+        archive=None,
+        zoo=ZooSettings(archive=RELATIVE.removesuffix(".tar.gz"), speed_ms=None, coco_map={}),
+        official=official,
+    )
     with serving(content=ARCHIVE) as server:
         prefix = starting_checkpoint(model, tmp_path, mirror=server.address("/"))
         assert prefix == str(unpacked_in(tmp_path) / "ssd_tpu-8" / "checkpoint" / "ckpt-0")
