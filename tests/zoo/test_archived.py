@@ -59,6 +59,15 @@ def test_an_entry_without_a_configuration_of_its_own_is_that_of_its_archive(arch
     assert prefix.endswith("model/checkpoint/ckpt-0")
 
 
+def test_an_archive_that_was_fetched_is_found(archive: Path, tmp_path: Path) -> None:
+    published = job_of(f"model={ENTRY}", f"model.archive={archive}", f"paths.cache={tmp_path}").model.zoo.archive
+    fetched = tmp_path / "other" / "zoo" / f"{published}.tar.gz"
+    fetched.parent.mkdir(parents=True)
+    archive.rename(fetched)
+    given = (f"model={ENTRY}", f"paths.cache={tmp_path / 'other'}")
+    assert digest(built(*given)) == digest(built(f"model={TWIN}"))
+
+
 def test_settings_and_overrides_reach_it_as_they_reach_other_entries(tmp_path: Path) -> None:
     folder = stand_in(tmp_path / "model")
     changes = ["train.batch_size=8", "train.steps=1400", "train.freeze=[Conv]", "train.ema_decay=0.9"]
