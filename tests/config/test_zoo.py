@@ -68,7 +68,7 @@ def test_the_configuration_in_an_archive_is_printed_from_there(
     [
         (["show", "ssd_efficientdet_d0"], "there is no model 'ssd_efficientdet_d0'"),
         (["config", "nothing"], "there is no model 'nothing'"),
-        (["config", "extremenet"], "the configuration of extremenet is in its archive, which is not given"),
+        (["config", "extremenet"], "the configuration of extremenet is in its archive, which has not been fetched"),
         (["list", "--family", "yolo"], "there is no family 'yolo'"),
         (["list", "--max-ms", "fast"], "argument --max-ms: invalid float value: 'fast'"),
         (["list", "--sort", "beauty"], "argument --sort: invalid choice: 'beauty'"),
