@@ -29,6 +29,7 @@ from odrun.config.arguments import (
     overrides_first,
     refuse_unreadable_flags,
 )
+from odrun.config.bases import fetch_base
 from odrun.config.location import conf_dir
 from odrun.errors import InputError, InterruptedRunError, OdrunError, RunFailedError
 from odrun.runs.directory import RunDirectory
@@ -77,6 +78,7 @@ class _Session:
 
     def _attempt(self, config: DictConfig, directory: RunDirectory, overrides: tuple[str, ...]) -> OdrunError | None:
         try:
+            fetch_base(config)
             job = jobs.settings(config)
             self.do(job, directory=directory, overrides=overrides, config_text=jobs.config_text(config))
         except InputError as error:

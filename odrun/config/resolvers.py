@@ -122,7 +122,8 @@ def keeps_averages(as_the_entry_says: bool, *, _root_: DictConfig) -> bool:
 def archived(name: str, *, _root_: DictConfig) -> float:
     """A number of the recipe in the entry's archive, by its name in `model.official`."""
     model, cache = _root_.model, Path(_root_.paths.cache).expanduser().absolute()
-    folder = archived_folder(model.name, model.zoo.archive, local=model.archive, cache=cache)
+    mirror = OmegaConf.select(_root_, "zoo.mirror")
+    folder = archived_folder(model.name, model.zoo.archive, local=model.archive, cache=cache, mirror=mirror)
     value: float = getattr(official_recipe(archived_config(folder)), name)
     return value
 

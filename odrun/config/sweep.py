@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from odrun.config import composition, jobs
 from odrun.config.arguments import added_folders, asks_for_multirun, config_name, may_sweep, overrides_in
+from odrun.config.bases import fetch_base
 from odrun.config.location import conf_dir
 from odrun.errors import InputError
 
@@ -78,7 +79,9 @@ def _composed(command: str, arguments: Sequence[str], mode: RunMode) -> Iterator
 def _fault(master: DictConfig, overrides: list[str], command: str) -> InputError | None:
     loader = GlobalHydra.instance().config_loader()
     try:
-        jobs.settings(_without_hydra(loader.load_sweep_config(master, overrides)))
+        trial = _without_hydra(loader.load_sweep_config(master, overrides))
+        fetch_base(trial)
+        jobs.settings(trial)
     except InputError as error:
         return jobs.with_argument(error, overrides)
     except composition.REFUSALS as error:
