@@ -104,7 +104,7 @@ def ready_records(
 
 
 def _is_record_file(file: ListedFile) -> bool:
-    return _RECORD_NAME.fullmatch(file.path.name) is not None
+    return _RECORD_NAME.fullmatch(file.file_name) is not None
 
 
 def _parts(folder: Path, files: list[ListedFile], problems: ProblemLog) -> dict[str, list[ListedFile]]:
