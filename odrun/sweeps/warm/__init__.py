@@ -1,4 +1,4 @@
-"""A Hydra launcher whose trials start at once and leak nothing: each is a fresh child of a process that has imported all.
+"""A Hydra launcher whose trials start at once and leak nothing: fresh children of a process that has imported all.
 
 `register()` makes it known to Hydra as `hydra/launcher=warm`. Nothing in this package knows the program that uses it:
 what the program's trials say of themselves comes in by way of a `Hook`.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from odrun.sweeps.warm.settings import TARGET, WarmLauncherConf
+from odrun.sweeps.warm.settings import TARGET, SettingError, WarmLauncherConf
 
-__all__ = ["TARGET", "WarmLauncherConf", "register"]
+__all__ = ["TARGET", "SettingError", "WarmLauncherConf", "register"]
 
 
 def register(*, preload: Sequence[str] = (), hook: str | None = None) -> None:

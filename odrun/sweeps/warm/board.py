@@ -44,9 +44,10 @@ class Board:
 
     def ended(self, trial: Trial, progress: Progress) -> None:
         """A trial has ended: how, after how long, with what."""
-        spent = "" if trial.started is None or trial.ended is None else f" after {duration(trial.ended - trial.started)}"
-        reached = "" if not _reached(progress) else f", {_reached(progress)}"
-        self.say(f"trial {trial.number} {trial.status}{spent}{reached}: {trial.name}")
+        facts = [f"trial {trial.number} {trial.status}"]
+        if trial.started is not None and trial.ended is not None:
+            facts[0] += f" after {duration(trial.ended - trial.started)}"
+        self.say(f"{', '.join([*facts, *_reached(progress)])}: {trial.name}")
         if trial.reason is not None:
             for line in trial.reason.splitlines():
                 self.say(f"  {line}")
@@ -86,13 +87,13 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02} h"
 
 
-def _reached(progress: Progress) -> str:
+def _reached(progress: Progress) -> list[str]:
     parts = []
     if progress.step is not None:
         parts.append(f"step {progress.step}")
     if progress.value is not None:
         parts.append(f"{progress.metric} {progress.value:.4g}")
-    return ", ".join(parts)
+    return parts
 
 
 def _chosen(trials: Sequence[Trial]) -> list[Trial]:
@@ -107,5 +108,5 @@ def _chosen(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def _counts(trials: Sequence[Trial]) -> Text:
-    counts = Counter(trial.status for trial in trials)
+    counts: Counter[str] = Counter(trial.status for trial in trials)
     return Text(", ".join(f"{counts[status]} {status}" for status in _COLOURS if counts[status]))

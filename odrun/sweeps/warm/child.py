@@ -26,7 +26,7 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True)
 class Order:
-    """What a trial needs to know: the composed `config`, pickled; what its environment says; where log and result go."""
+    """What a trial is told: its composed `config`, pickled; what its environment says; where log and result go."""
 
     number: int
     config: bytes

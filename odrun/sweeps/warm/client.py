@@ -111,7 +111,7 @@ class _ForkServer(_Connected):
         self._pid = forked()
         if not self._pid:
             ours.close()
-            serve_forked(theirs, work, preload, environment, log, grace_s)
+            serve_forked(theirs, work, preload=preload, environment=environment, log=log, grace_s=grace_s)
         theirs.close()
 
     def events(self, timeout_s: float) -> list[Event]:
@@ -147,7 +147,7 @@ class _FreshServer(_Connected):
         super().__init__(ours)
         try:
             payload = pickled_work(work)
-        except Exception as error:  # noqa: BLE001 - __reduce__ of anybody's class may raise anything
+        except Exception as error:
             raise LaunchError(f"the task function cannot be given to a new interpreter: {error}") from error
         self._thread = threading.Thread(
             target=serve_fresh, args=(theirs, payload), kwargs={"grace_s": grace_s}, name="trials", daemon=True

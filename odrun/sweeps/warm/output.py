@@ -22,9 +22,9 @@ def redirect(log: Path) -> None:
     for opened in (descriptor, nowhere):
         if opened > 2:
             os.close(opened)
-    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115, PTH123 - they live as long as the process
-    sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115, PTH123
-    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115, PTH123
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - they live as long as the process
+    sys.stdout = open(1, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
 
 
 class BoundedLog:
@@ -33,9 +33,7 @@ class BoundedLog:
     The writer has to append. What it writes in the instant of the cut may be left out with the rest.
     """
 
-    def __init__(
-        self, path: Path, *, head: int = HEAD_BYTES, tail: int = TAIL_BYTES, slack: int = SLACK_BYTES
-    ) -> None:
+    def __init__(self, path: Path, *, head: int = HEAD_BYTES, tail: int = TAIL_BYTES, slack: int = SLACK_BYTES) -> None:
         self._path = path
         self._head = head
         self._tail = tail

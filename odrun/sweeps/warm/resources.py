@@ -67,9 +67,7 @@ def gpu_variables(settings: WarmLauncherConf, gpus: list[str]) -> list[dict[str,
             f"{settings.n_jobs} trials at a time with gpus_per_trial={each} need {each * settings.n_jobs} GPUs, and "
             f"there are {len(gpus)}; gpus_per_trial=0 lets every trial see all",
         )
-    return [
-        {VISIBLE_GPUS: ",".join(gpus[place * each : (place + 1) * each])} for place in range(settings.n_jobs)
-    ]
+    return [{VISIBLE_GPUS: ",".join(gpus[place * each : (place + 1) * each])} for place in range(settings.n_jobs)]
 
 
 def resident_mb(pid: int) -> float | None:

@@ -1,7 +1,7 @@
 """The process (or thread) that starts the trials, keeps their logs within bounds and says when they end.
 
-A forked server imports the modules that the trials need and then forks a child for each; it never starts a thread or the
-runtime of a library. Where forking is not to be had, a thread starts a new interpreter for each trial instead.
+A forked server imports the modules that the trials need and then forks a child for each; it never starts a thread or
+the runtime of a library. Where forking is not to be had, a thread starts a new interpreter for each trial instead.
 """
 
 from __future__ import annotations
@@ -98,7 +98,13 @@ def serve(connection: Connection, start: Starter, *, grace_s: float) -> None:
 
 
 def serve_forked(
-    connection: Connection, work: Work, preload: Sequence[str], environment: Mapping[str, str], log: Path, grace_s: float
+    connection: Connection,
+    work: Work,
+    *,
+    preload: Sequence[str],
+    environment: Mapping[str, str],
+    log: Path,
+    grace_s: float,
 ) -> None:
     """Be the fork server: import, then serve; never returns. The environment is that of all trials."""
     status = 1
@@ -149,11 +155,11 @@ def _restore(before: dict[str, str | None]) -> None:
 
 def _imported(names: Sequence[str]) -> str | None:
     """Import the modules; a traceback if that failed."""
-    for name in names:
-        try:
+    try:
+        for name in names:
             import_module(name)
-        except Exception:  # noqa: BLE001 - a module may raise anything, and the launcher tells it
-            return traceback.format_exc()
+    except Exception:  # noqa: BLE001 - a module may raise anything, and the launcher tells it
+        return traceback.format_exc()
     return None
 
 

@@ -27,10 +27,10 @@ class WarmLauncherConf:
     `n_jobs` trials run at a time. `preload` are modules that are imported once, before the first trial.
     `threads_per_trial` is the number of CPU threads that each trial is told to use (null: the cores divided by
     `n_jobs`; nothing is told when that is 1). `gpus_per_trial` GPUs are handed to each trial (null: one each, or all
-    when `n_jobs` is 1; 0: none is handed out, every trial sees all). `timeout_s` seconds and `memory_mb` megabytes (10^6
-    bytes resident, shared modules included) are the most that a trial may take; the former ends it with SIGTERM and,
-    `grace_s` seconds later, with SIGKILL. `start` is `fork`, `fresh` (a new interpreter for each trial) or `auto`. `hook`
-    is the dotted name of a class that says how trials come along (`warm.hooks.Hook`).
+    when `n_jobs` is 1; 0: none is handed out, every trial sees all). `timeout_s` seconds and `memory_mb` megabytes
+    (10^6 bytes resident, shared modules included) are the most that a trial may take; the former ends it with SIGTERM
+    and, `grace_s` seconds later, with SIGKILL. `start` is `fork`, `fresh` (a new interpreter for each trial) or `auto`.
+    `hook` is the dotted name of a class that says how trials come along (`warm.hooks.Hook`).
     """
 
     _target_: str = TARGET
