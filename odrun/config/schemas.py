@@ -13,6 +13,6 @@ JOBS: dict[str, type] = {"train": TrainJob, "prepare": PrepareJob, "predict": Pr
 def register(command: str) -> None:
     """Store each job's dataclass as `schema/<command>`, and what `command` runs its sweeps by; to be called at will."""
     store = ConfigStore.instance()
-    for command, job in JOBS.items():
-        store.store(group="schema", name=command, node=job, provider="odrun")
+    for name, job in JOBS.items():
+        store.store(group="schema", name=name, node=job, provider="odrun")
     plugins.register(command)

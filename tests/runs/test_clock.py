@@ -23,7 +23,7 @@ def test_time_before_the_import_is_counted() -> None:
 
 def test_where_the_system_does_not_say_the_import_is_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock.sys, "platform", "plan9")
-    monkeypatch.setattr(clock, "_IMPORTED_AT_S", clock.time.monotonic() - 5)
+    monkeypatch.setattr(clock, "_imported_at_s", clock.time.monotonic() - 5)
     assert 5 <= clock.seconds_since_process_start() < 60
 
 

@@ -42,6 +42,11 @@ class Board:
         """One line that stays."""
         self._console.print(Text(line), soft_wrap=True)
 
+    def started(self, trial: Trial) -> None:
+        """A trial has a process; a table shows that by itself."""
+        if self._live is None:
+            self.say(f"trial {trial.number} started: {trial.name}")
+
     def ended(self, trial: Trial, progress: Progress) -> None:
         """A trial has ended: how, after how long, with what."""
         facts = [f"trial {trial.number} {trial.status}"]

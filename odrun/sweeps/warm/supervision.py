@@ -23,7 +23,7 @@ from odrun.sweeps.warm.hooks import Hook, Progress
 from odrun.sweeps.warm.resources import resident_mb
 from odrun.sweeps.warm.server import Ended, Event, Started
 from odrun.sweeps.warm.settings import WarmLauncherConf
-from odrun.sweeps.warm.trials import Trial, TrialError
+from odrun.sweeps.warm.trials import Trial, TrialError, tail
 
 WAIT_S = 0.2
 LOOK_S = 1.0
@@ -135,6 +135,7 @@ class Supervision:
         if isinstance(event, Started):
             self._running[event.number].since = time.monotonic()
             self._change(event.number, pid=event.pid)
+            self._board.started(self.trials[event.number])
         elif isinstance(event, Ended):
             self._end(event.number, event.status, None)
 
@@ -151,7 +152,7 @@ class Supervision:
         else:
             outcome = "failed"
         if outcome == "failed" and reason is None:
-            reason = _exit_reason(status) if returned is None else self._hook.told(_error_of(returned))
+            reason = _exit_reason(status, trial) if returned is None else self._hook.told(_error_of(returned))
         if returned is None or (outcome == "failed" and running.reason is not None):
             returned = _failed(order, trial, reason or outcome)
         self.returned[number] = returned
@@ -274,9 +275,10 @@ def _failed(order: Order, trial: Trial, reason: str) -> JobReturn:
     return returned
 
 
-def _exit_reason(status: int | None) -> str:
+def _exit_reason(status: int | None, trial: Trial) -> str:
     if status is None or status >= 0:
-        return f"it left its process with exit status {status} and no result"
+        last = [line for line in tail(trial.log) if line.strip()][-1:]
+        return "\n".join([f"it left its process with exit status {status} and no result", *last])
     name = signal.Signals(-status).name
     if name == "SIGKILL":
         return "it was killed (SIGKILL), as the system does with a process when memory runs out"
