@@ -50,10 +50,13 @@ class BoundedLog:
             self._cut(size)
 
     def _cut(self, size: int) -> None:
-        with self._path.open("r+b") as stream:
+        with self._path.open("r+b", buffering=0) as stream:
             stream.seek(size - self._tail)
-            tail = stream.read()
-            self._left_out += size - self._head - self._tail
+            tail = b""
+            # Until nothing new has come: what comes between the last look and the cut is lost.
+            while more := stream.read(self._tail):
+                tail += more
             stream.truncate(self._head)
+        self._left_out += size - self._head - self._tail
         with self._path.open("ab") as stream:
             stream.write(f"\n[about {self._left_out} bytes are left out here]\n".encode() + tail)

@@ -165,9 +165,7 @@ class Supervision:
         if self._signals and not self._is_stopping:
             self._is_stopping = True
             name = signal.Signals(self._signals[0]).name
-            self._board.say(
-                f"{name}: {len(self._running)} running trials are stopped in order; once more ends them at once"
-            )
+            self._board.say(f"{name}: running trials ({len(self._running)}) are stopped in order; again: at once")
             for number in self._running:
                 server.send(number, self._signals[0])
         if len(self._signals) > 1:

@@ -39,6 +39,8 @@ def task(config):
 {body}
 
 if __name__ == "__main__":
+    # A test runner in the background of a shell has its children ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     warm.register(preload={preload})
     task()
 """
@@ -58,9 +60,9 @@ class Program:
         self, trials: int, *arguments: str, environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen[str]:
         values = ",".join(map(str, range(trials)))
+        places = (f"hydra.sweep.dir={self.sweep}", "hydra.sweep.subdir=${hydra.job.num}")
         return subprocess.Popen(
-            [sys.executable, str(self.path), "-m", f"+a={values}", "hydra/launcher=warm", *arguments]
-            + [f"hydra.sweep.dir={self.sweep}", "hydra.sweep.subdir=${hydra.job.num}"],
+            [sys.executable, str(self.path), "-m", f"+a={values}", "hydra/launcher=warm", *arguments, *places],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
