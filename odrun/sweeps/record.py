@@ -75,6 +75,7 @@ class SweepRecord:
     def __init__(self) -> None:
         self._plans: dict[Path, _Plan] = {}
         self._best: dict[Path, float] = {}
+        self._ended: dict[int, TrialLine] = {}
 
     def progress(self, directory: Path) -> Progress:
         """The last logged step of the run in `directory`, and the best value of its objective until now."""
@@ -116,6 +117,15 @@ class SweepRecord:
         return line if error is None else replace(line, error=self.told(error))
 
     def _line(self, sweep: Path, trial: Trial) -> TrialLine:
+        """The trial's line; one that has ended is looked at once."""
+        if trial.number not in self._ended:
+            line = self._looked_at(sweep, trial)
+            if not trial.has_ended:
+                return line
+            self._ended[trial.number] = line
+        return self._ended[trial.number]
+
+    def _looked_at(self, sweep: Path, trial: Trial) -> TrialLine:
         metric, status = None, str(trial.status)
         if trial.status != "pending":
             metric = self.progress(trial.directory).value

@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 
+from odrun.sweeps import warm
 from odrun.sweeps.warm.output import redirect
 from odrun.sweeps.warm.trials import TrialError
 
@@ -75,15 +77,34 @@ def run_forked(order: Order, work: Work) -> int:
 def run_fresh(order: Order, payload: bytes) -> None:
     """Be the trial in a new interpreter: `payload` is what `pickled_work` made; leaves the process."""
     redirect(order.log)
-    singletons, work = pickle.loads(payload)  # noqa: S301 - the launcher wrote it
+    # Hydra's state names the plugins' classes, so they have to be known before it is read.
+    warm.register()
     setup_globals()
-    Singleton.set_state(singletons)
-    sys.exit(_status_of(order, work))
+    task, hydra_context, state = pickle.loads(payload)  # noqa: S301 - the launcher wrote it
+    Singleton.set_state(Singleton.get_state() | {"instances": pickle.loads(state)})  # noqa: S301
+    task_function = task.function() if isinstance(task, _Decorated) else task
+    sys.exit(_status_of(order, Work(task_function, hydra_context)))
 
 
 def pickled_work(work: Work) -> bytes:
     """`work` and Hydra's own state for `run_fresh`; raises what pickle raises when the task function is a local one."""
-    return pickle.dumps((Singleton.get_state(), work))
+    function = work.task_function
+    decorated = getattr(sys.modules.get(function.__module__), function.__name__, None)
+    is_wrapped = getattr(decorated, "__wrapped__", None) is function
+    task = _Decorated(function.__module__, function.__name__) if is_wrapped else function
+    return pickle.dumps((task, work.hydra_context, pickle.dumps(Singleton.get_state()["instances"])))
+
+
+@dataclass(frozen=True)
+class _Decorated:
+    """A function that its module knows only as `hydra.main` has wrapped it."""
+
+    module: str
+    name: str
+
+    def function(self) -> TaskFunction:
+        function: TaskFunction = getattr(import_module(self.module), self.name).__wrapped__
+        return function
 
 
 def _status_of(order: Order, work: Work) -> int:
