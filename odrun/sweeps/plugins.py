@@ -11,7 +11,7 @@ from odrun.sweeps.warm.plugin import register_plugin
 PRELOAD = {
     "train": ("odrun.commands.train", "odrun.commands.fitting"),
     "prepare": ("odrun.commands.prepare",),
-    "predict": ("odrun.commands.predict",),
+    "predict": ("odrun.commands.predict", "odrun.inference.detector"),
 }
 """What the trials of a command import: TensorFlow and the engine, but for `prepare`; none of it starts a runtime."""
 _HOOK = "odrun.sweeps.record.SweepRecord"
