@@ -66,6 +66,11 @@ class GridSweeper(Sweeper):
         assert self.config is not None
         assert self.launcher is not None
         assert self.hydra_context is not None
+        if self._max_batch_size is not None and self._max_batch_size < 1:
+            raise InputError(
+                f"max_batch_size is {self._max_batch_size}; it has to be null or 1 or more",
+                where="hydra.sweeper.max_batch_size",
+            )
         given = [*(f"{key}={value}" for key, value in self._params.items()), *arguments]
         overrides = OverridesParser.create(config_loader=self.hydra_context.config_loader).parse_overrides(given)
         batches = BasicSweeper.split_arguments(overrides, self._max_batch_size)

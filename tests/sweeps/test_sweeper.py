@@ -119,6 +119,12 @@ def test_more_gpus_than_there_are_are_refused_and_nothing_is_left(
     assert not (tmp_path / "sweep").exists()
 
 
+def test_a_batch_of_no_trials_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, "warm", lambda _: None, "train.seed=1,2", "hydra.sweeper.max_batch_size=0") == 2
+    assert "odrun: max_batch_size is 0; it has to be null or 1 or more\n" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_batch_at_a_time_is_one_sweep(tmp_path: Path) -> None:
     assert run(tmp_path, "warm", lambda _: None, "train.seed=1,2,3", "hydra.sweeper.max_batch_size=2") == 0
     assert [line["number"] for line in sweep_of(tmp_path)["trials"]] == [0, 1, 2]

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import atexit
 import gc
+import logging
 import multiprocessing
+import multiprocessing.util
 import os
 import signal
 import sys
@@ -16,6 +18,7 @@ import threading
 import time
 import traceback
 import warnings
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -113,7 +116,7 @@ def serve_forked(
         os.setpgid(0, 0)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        atexit._clear()
+        _forget_exit_work()
         redirect(log)
         os.environ.update(environment)
         fault = _imported(preload)
@@ -143,6 +146,19 @@ def serve_fresh(connection: Connection, payload: bytes, *, grace_s: float) -> No
         return _Fresh(process)
 
     serve(connection, start, grace_s=grace_s)
+
+
+def _forget_exit_work() -> None:
+    """Leave to the process that this one was forked from what it wants done at its own end.
+
+    What is begun from here on, here or in a trial, is ended at the end of each trial.
+    """
+    atexit._clear()
+    weakref.finalize._registry.clear()  # type: ignore[attr-defined]
+    weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]
+    multiprocessing.util._finalizer_registry.clear()  # type: ignore[attr-defined]
+    atexit.register(multiprocessing.util._exit_function)  # type: ignore[attr-defined]
+    atexit.register(logging.shutdown)
 
 
 def _restore(before: dict[str, str | None]) -> None:

@@ -84,6 +84,7 @@ class Supervision:
         self._progress: dict[int, Progress] = {}
         self._signals: list[int] = []
         self._is_stopping = False
+        self._warned: set[str] = set()
         self._looked_at = 0.0
 
     def run(self) -> None:
@@ -213,7 +214,7 @@ class Supervision:
             self.trials[number].write()
         except OSError as error:
             # The trials go on; what they wrote themselves is there.
-            self._board.say(f"trial.json of trial {number} cannot be written: {error.strerror}")
+            self._warn(f"the record of a trial cannot be written: {error.strerror}")
         self._tell()
 
     def _tell(self) -> None:
@@ -221,8 +222,14 @@ class Supervision:
         try:
             self._hook.changed(self._sweep, everything)
         except OSError as error:
-            self._board.say(f"the record of the sweep cannot be written: {error.strerror}")
+            self._warn(f"the record of the sweep cannot be written: {error.strerror}")
         self._board.show(everything, self._progress)
+
+    def _warn(self, fact: str) -> None:
+        """Say it once."""
+        if fact not in self._warned:
+            self._warned.add(fact)
+            self._board.say(fact)
 
 
 class _Signals:

@@ -191,6 +191,27 @@ def test_an_ended_trial_leaves_no_zombie(program: Make) -> None:
     assert [app.text(number, "siblings") for number in range(3)] == ["1", "1", "1"]
 
 
+def test_what_a_trial_leaves_to_the_end_of_its_process_is_done_then_and_nothing_else(program: Make) -> None:
+    app = program(
+        "import atexit, logging, tempfile, weakref",
+        "atexit.register((here / 'left').touch)",
+        "task.kept = tempfile.TemporaryDirectory(dir=here)",
+        "task.handler = logging.handlers.MemoryHandler(99, target=logging.FileHandler(here / 'flushed'))",
+        "task.handler.handle(logging.makeLogRecord({'msg': 'told', 'levelno': 20}))",
+    )
+    app.path.write_text(
+        app.path.read_text().replace(
+            "count = 0", "count = 0\nimport atexit, logging.handlers\natexit.register(print, 'the end')"
+        )
+    )
+    status, told = app.run(2)
+    assert status == 0, told
+    assert sorted(path.name for path in (app.sweep / "0").iterdir()) == ["flushed", "left", "output.log", "trial.json"]
+    assert app.text(0, "flushed") == "told\n"
+    assert told.splitlines()[-1] == "the end"
+    assert app.text(0) == ""
+
+
 def test_a_module_that_cannot_be_imported_is_told_and_no_trial_starts(program: Make) -> None:
     app = program("(here / 'begun').touch()", preload=["no_such_module"])
     status, told = app.run(1)
