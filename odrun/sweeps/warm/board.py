@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TextIO
 
 from rich.console import Console, Group
@@ -20,9 +20,13 @@ _COLOURS = {"running": "cyan", "completed": "green", "failed": "red", "interrupt
 
 
 class Board:
-    """Shows trials on `stream`; a context, within which `show` is called now and then."""
+    """Shows trials on `stream`; a context, within which `show` is called now and then.
 
-    def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.time) -> None:
+    A trial is named by its overrides but for `common`, those that all trials have.
+    """
+
+    def __init__(self, stream: TextIO, *, common: Collection[str] = (), clock: Callable[[], float] = time.time) -> None:
+        self._common = common
         self._console = Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=True)
         self._clock = clock
         self._live: Live | None = None
@@ -45,14 +49,14 @@ class Board:
     def started(self, trial: Trial) -> None:
         """A trial has a process; a table shows that by itself."""
         if self._live is None:
-            self.say(f"trial {trial.number} started: {trial.name}")
+            self.say(f"trial {trial.number} started: {self._name(trial)}")
 
     def ended(self, trial: Trial, progress: Progress) -> None:
         """A trial has ended: how, after how long, with what."""
         facts = [f"trial {trial.number} {trial.status}"]
         if trial.started is not None and trial.ended is not None:
             facts[0] += f" after {duration(trial.ended - trial.started)}"
-        self.say(f"{', '.join([*facts, *_reached(progress)])}: {trial.name}")
+        self.say(f"{', '.join([*facts, *_reached(progress)])}: {self._name(trial)}")
         if trial.reason is not None:
             for line in trial.reason.splitlines():
                 self.say(f"  {line}")
@@ -73,8 +77,11 @@ class Board:
             steps = "" if at.step is None else f"{at.step}" if at.steps is None else f"{at.step}/{at.steps}"
             metric = "" if at.value is None else f"{at.metric} {at.value:.4g}"
             state = Text(trial.status, style=_COLOURS[trial.status])
-            table.add_row(str(trial.number), Text(trial.name), state, steps, metric, self._left(trial, at))
+            table.add_row(str(trial.number), Text(self._name(trial)), state, steps, metric, self._left(trial, at))
         return table
+
+    def _name(self, trial: Trial) -> str:
+        return " ".join(text for text in trial.overrides if text not in self._common) or "no overrides"
 
     def _left(self, trial: Trial, at: Progress) -> str:
         if trial.status != "running" or trial.started is None or not at.step or at.steps is None:

@@ -58,7 +58,7 @@ class WarmLauncher(Launcher):
         configure_log(self._config.hydra.hydra_logging, self._config.hydra.verbose)
         sweep = Path(str(self._config.hydra.sweep.dir)).absolute()
         sweep.mkdir(parents=True, exist_ok=True)
-        board = Board(sys.stdout)
+        board = Board(sys.stdout, common=_common(job_overrides))
         places = gpu_variables(self._settings, usable_gpus())
         self._open(board)
         numbered = list(enumerate(job_overrides, start=initial_job_idx))
@@ -132,6 +132,11 @@ class WarmLauncher(Launcher):
             result=self._scratch / f"{number}.pickle",
         )
         return order, trial
+
+
+def _common(job_overrides: Sequence[Sequence[str]]) -> set[str]:
+    """The overrides of every one of several jobs."""
+    return set.intersection(*map(set, job_overrides)) if len(job_overrides) > 1 else set()
 
 
 def _directory(config: DictConfig) -> Path:

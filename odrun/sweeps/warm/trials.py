@@ -48,11 +48,6 @@ class Trial:
         """Whether nothing more will come of it."""
         return self.status in ("completed", "failed", "interrupted")
 
-    @property
-    def name(self) -> str:
-        """What tells it from the others, for people."""
-        return " ".join(self.overrides) or "no overrides"
-
     def write(self) -> None:
         """Write `trial.json` as a whole; one that failed holds the last lines that it printed."""
         content = asdict(self) | {"directory": str(self.directory), "log_tail": None}

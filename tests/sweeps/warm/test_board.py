@@ -44,6 +44,14 @@ def test_away_from_a_terminal_each_event_is_a_line() -> None:
     ]
 
 
+def test_a_trial_is_named_by_what_it_does_not_share_with_all() -> None:
+    stream = io.StringIO()
+    with Board(stream, common={"b=1"}) as board:
+        board.started(Trial(0, ("a=0", "b=1"), Path("0")))
+        board.started(Trial(1, ("b=1",), Path("1")))
+    assert stream.getvalue().splitlines() == ["trial 0 started: a=0", "trial 1 started: no overrides"]
+
+
 def test_on_a_terminal_a_table_has_state_step_metric_and_time_left(screen: Screen) -> None:
     with Board(screen, clock=lambda: 130.0) as board:
         board.started(trial(0))
