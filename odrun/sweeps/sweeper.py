@@ -118,15 +118,19 @@ def _write(folder: Path, returns: Sequence[JobReturn]) -> None:
 
 
 def _conclude(returns: Sequence[JobReturn], folder: Path) -> None:
+    """Raise what is to be said of the trials that failed, if any did."""
     failed = [(number, each) for number, each in enumerate(returns) if each.status == JobStatus.FAILED]
     if not failed:
         return
+    is_refused = len(failed) == len(returns) and all(isinstance(each._return_value, InputError) for _, each in failed)
     lines = [f"{len(failed)} of {len(returns)} trials failed"]
     for number, each in failed:
         error = each._return_value
         what = error.what if isinstance(error, OdrunError) else str(error)
-        lines.append(f"  {number} {' '.join(_overrides(each))}: {what}\n    {_directory(each, folder)}")
-    if len(failed) == len(returns) and all(isinstance(each._return_value, InputError) for _, each in failed):
+        lines.append(f"  {number} {' '.join(_overrides(each))}: {what}")
+        if not is_refused:
+            lines.append(f"    {_directory(each, folder)}")
+    if is_refused:
         _forget(folder, [_directory(each, folder) for _, each in failed])
         raise InputError("\n".join(lines))
     raise RunFailedError("\n".join(lines))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -34,3 +35,18 @@ def test_memory_that_was_used_is_in_the_peak() -> None:
     after = clock.peak_memory_mb()
     assert after is not None
     assert 5 < before < len(held) / 1e6 + before * 0.5 < after
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_forked_process_counts_from_its_own_start() -> None:
+    program = (
+        "import os, time\n"
+        "from odrun.runs.clock import seconds_since_process_start\n"
+        "time.sleep(0.5)\n"
+        "if os.fork():\n"
+        "    os.wait()\n"
+        "else:\n"
+        "    print(seconds_since_process_start())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
+    assert float(done.stdout) < 0.5

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -117,6 +119,21 @@ def test_more_gpus_than_there_are_are_refused_and_nothing_is_left(
     assert run(tmp_path, "warm", lambda _: None, "train.seed=1,2", "hydra.launcher.n_jobs=2") == 2
     assert "  where:  hydra.launcher.gpus_per_trial\n" in capsys.readouterr().err
     assert not (tmp_path / "sweep").exists()
+
+
+def test_trials_in_new_interpreters_know_odrun(tmp_path: Path) -> None:
+    given = ("dataset=voc", f"dataset.path={tmp_path}/none", f"hydra.sweep.dir={tmp_path}/sweep", "train.seed=1,2")
+    done = subprocess.run(
+        [sys.executable, "-m", "odrun", "train", "-m", "hydra.launcher.start=fresh", *given],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(application.__file__).parents[2])},
+    )
+    assert done.returncode == 2
+    assert done.stdout.count("  The data set's folder is not there: ") == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_a_batch_of_no_trials_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

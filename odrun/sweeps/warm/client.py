@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Protocol
 
 from odrun.sweeps.warm.child import Order, Work, pickled_work
-from odrun.sweeps.warm.server import Event, Ready, Send, forked, serve_forked, serve_fresh
+from odrun.sweeps.warm.server import Event, Send, forked, serve_forked, serve_fresh
 from odrun.sweeps.warm.settings import AUTO, FORK
 
 CLOSING_S = 10.0
 
 
 class LaunchError(RuntimeError):
-    """The launcher itself cannot work: a module cannot be imported, or forking is asked for where there is none."""
+    """The launcher itself cannot work: forking is asked for where there is none, or its server was killed."""
 
 
 class Server(Protocol):
@@ -113,13 +113,6 @@ class _ForkServer(_Connected):
             ours.close()
             serve_forked(theirs, work, preload=preload, environment=environment, log=log, grace_s=grace_s)
         theirs.close()
-
-    def events(self, timeout_s: float) -> list[Event]:
-        found = super().events(timeout_s)
-        for event in found:
-            if isinstance(event, Ready) and event.fault is not None:
-                raise LaunchError(f"a module to preload cannot be imported\n{event.fault}")
-        return found
 
     def close(self) -> None:
         # A forked trial inherits this object, and must not end what is not its own.

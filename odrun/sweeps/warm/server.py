@@ -16,7 +16,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -42,7 +41,7 @@ class Send:
 
 @dataclass(frozen=True)
 class Ready:
-    """All modules are imported; `fault` is a traceback when one could not be."""
+    """All modules are imported; `fault` names the error when one could not be."""
 
     fault: str | None
 
@@ -170,12 +169,12 @@ def _restore(before: dict[str, str | None]) -> None:
 
 
 def _imported(names: Sequence[str]) -> str | None:
-    """Import the modules; a traceback if that failed."""
+    """Import the modules up to the first that fails; the error if one does."""
     try:
         for name in names:
             import_module(name)
-    except Exception:  # noqa: BLE001 - a module may raise anything, and the launcher tells it
-        return traceback.format_exc()
+    except Exception as error:  # noqa: BLE001 - a module may raise anything, and the launcher tells it
+        return f"{name}: {type(error).__name__}: {error}"
     return None
 
 

@@ -139,6 +139,8 @@ class Supervision:
             self._board.started(self.trials[event.number])
         elif isinstance(event, Ended):
             self._end(event.number, event.status, None)
+        elif event.fault is not None:
+            self._warn(f"not everything can be imported ahead, so each trial imports for itself: {event.fault}")
 
     def _end(self, number: int, status: int | None, fault: str | None) -> None:
         running = self._running.pop(number)

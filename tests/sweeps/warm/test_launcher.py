@@ -139,6 +139,23 @@ def test_a_signal_stops_running_trials_in_order_and_starts_no_more(
     assert process.returncode != 0
 
 
+def test_a_request_to_terminate_reaches_the_trials_as_such(
+    program: Make, waiting: Callable[..., None], send: Callable[..., None]
+) -> None:
+    app = program(
+        "signal.signal(signal.SIGTERM, lambda *_: ((here / 'saved').touch(), sys.exit(1)))",
+        "(here / 'begun').touch()",
+        SLEEP,
+    )
+    process = app.start(2)
+    waiting(lambda: (app.sweep / "0" / "begun").exists())
+    send(process.pid, signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert (app.sweep / "0" / "saved").exists()
+    assert app.trial(0)["reason"] == "stopped by SIGTERM"
+    assert app.statuses() == ["interrupted"]
+
+
 def test_a_second_signal_ends_trials_that_do_not_listen(
     program: Make, waiting: Callable[..., None], send: Callable[..., None], alive: Callable[[int], bool]
 ) -> None:
@@ -213,13 +230,15 @@ def test_what_a_trial_leaves_to_the_end_of_its_process_is_done_then_and_nothing_
     assert app.text(0) == ""
 
 
-def test_a_module_that_cannot_be_imported_is_told_and_no_trial_starts(program: Make) -> None:
-    app = program("(here / 'begun').touch()", preload=["no_such_module"])
-    status, told = app.run(1)
-    assert status == 1
-    assert "a module to preload cannot be imported" in told
-    assert "No module named 'no_such_module'" in told
-    assert list(app.sweep.glob("*/begun")) == []
+def test_a_module_that_cannot_be_imported_ahead_is_told_and_left_to_the_trials(program: Make) -> None:
+    app = program("pass", preload=["no_such_module"])
+    status, told = app.run(2)
+    assert status == 0
+    assert told.splitlines()[0] == (
+        "not everything can be imported ahead, so each trial imports for itself: "
+        "no_such_module: ModuleNotFoundError: No module named 'no_such_module'"
+    )
+    assert app.statuses() == ["completed", "completed"]
 
 
 def test_without_forking_each_trial_is_a_new_interpreter(program: Make) -> None:
