@@ -30,7 +30,7 @@ def composed(command: str, overrides: Sequence[str] = ()) -> Job:
         InputError: a value is out of its limits.
         hydra.errors.HydraException: the overrides do not compose.
     """
-    schemas.register()
+    schemas.register(command)
     resolvers.register()
     with initialize_config_dir(str(conf_dir()), version_base=HYDRA_VERSION_BASE):
         return settings(compose(command, overrides=list(overrides)))

@@ -17,9 +17,11 @@ from odrun.config.arguments import added_folders, asks_for_multirun, config_name
 from odrun.config.bases import fetch_base
 from odrun.config.location import conf_dir
 from odrun.errors import InputError
+from odrun.sweeps import warm
+from odrun.sweeps.sweeper import TARGET
 
 FAULTS_TOLD = 20
-_BASIC = f"{BasicSweeper.__module__}.{BasicSweeper.__name__}"
+_GRIDS = (TARGET, f"{BasicSweeper.__module__}.{BasicSweeper.__name__}")
 
 
 def check(command: str, arguments: Sequence[str]) -> None:
@@ -33,8 +35,9 @@ def check(command: str, arguments: Sequence[str]) -> None:
         return
     with _composed(command, arguments, RunMode.MULTIRUN) as master:
         multirun = asks_for_multirun(arguments) or master.hydra.mode == RunMode.MULTIRUN
-        if not multirun or master.hydra.sweeper["_target_"] != _BASIC:
+        if not multirun or master.hydra.sweeper["_target_"] not in _GRIDS:
             return
+        _refuse_launcher(master.hydra.launcher)
         trials = _trials(master)
         faults = [
             (number, overrides, error)
@@ -74,6 +77,15 @@ def _composed(command: str, arguments: Sequence[str], mode: RunMode) -> Iterator
             .config_loader()
             .load_configuration(config_name(arguments) or command, [*overrides_in(arguments), *searched], run_mode=mode)
         )
+
+
+def _refuse_launcher(launcher: DictConfig) -> None:
+    """Refuse settings of the warm launcher that are out of their limits; of others nothing is known."""
+    if launcher["_target_"] == warm.TARGET:
+        try:
+            OmegaConf.to_object(launcher)
+        except warm.SettingError as error:
+            raise InputError(str(error), where=f"hydra.launcher.{error.key}") from error
 
 
 def _fault(master: DictConfig, overrides: list[str], command: str) -> InputError | None:
