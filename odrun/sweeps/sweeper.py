@@ -87,7 +87,7 @@ class GridSweeper(Sweeper):
 
     def _launched(self, batch: Sequence[Sequence[str]], first: int, folder: Path) -> Sequence[JobReturn]:
         from odrun.sweeps.warm.client import LaunchError
-        from odrun.sweeps.warm.supervision import SweepStoppedError
+        from odrun.sweeps.warm.stopping import SweepStoppedError
 
         assert self.launcher is not None
         try:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Protocol
 
 from odrun.sweeps.warm.child import Order, Work, pickled_work
-from odrun.sweeps.warm.server import Event, Send, forked, serve_forked, serve_fresh
+from odrun.sweeps.warm.processes import forked
+from odrun.sweeps.warm.server import Event, Send, serve_forked, serve_fresh
 from odrun.sweeps.warm.settings import AUTO, FORK
 
 CLOSING_S = 10.0

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import pickle
 import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
@@ -20,23 +17,16 @@ from odrun.sweeps.warm.board import Board
 from odrun.sweeps.warm.child import Order
 from odrun.sweeps.warm.client import LaunchError, Server
 from odrun.sweeps.warm.hooks import Hook, Progress
+from odrun.sweeps.warm.outcome import error_of, exit_reason, failed, result_of
 from odrun.sweeps.warm.resources import resident_mb
 from odrun.sweeps.warm.server import Ended, Event, Started
 from odrun.sweeps.warm.settings import WarmLauncherConf
-from odrun.sweeps.warm.trials import Trial, TrialError, tail
+from odrun.sweeps.warm.stopping import Signals, SweepStoppedError
+from odrun.sweeps.warm.trials import Trial
 
 WAIT_S = 0.2
 LOOK_S = 1.0
 """How often progress and memory are looked at."""
-_STOPS = (signal.SIGINT, signal.SIGTERM)
-
-
-class SweepStoppedError(KeyboardInterrupt):
-    """A signal stopped the sweep, after its running trials had ended, or at once when it came twice."""
-
-    def __init__(self, signal_number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(signal_number).name}")
-        self.signal_number = signal_number
 
 
 @dataclass
@@ -95,7 +85,7 @@ class Supervision:
             LaunchError: no server can be started.
         """
         self._tell()
-        with _Signals(self._signals):
+        with Signals(self._signals):
             server = self._open_server()
             while self._running or (self._pending and not self._signals):
                 server = self._advanced(server)
@@ -145,7 +135,7 @@ class Supervision:
     def _end(self, number: int, status: int | None, fault: str | None) -> None:
         running = self._running.pop(number)
         order, trial = self._orders[number], self.trials[number]
-        returned = _result(order)
+        returned = result_of(order)
         order.result.unlink(missing_ok=True)
         reason = running.reason or fault
         if returned is not None and returned.status == JobStatus.COMPLETED and not running.is_killed:
@@ -155,9 +145,9 @@ class Supervision:
         else:
             outcome = "failed"
         if outcome == "failed" and reason is None:
-            reason = _exit_reason(status, trial) if returned is None else self._hook.told(_error_of(returned))
+            reason = exit_reason(status, trial) if returned is None else self._hook.told(error_of(returned))
         if returned is None or (outcome == "failed" and running.reason is not None):
-            returned = _failed(order, trial, reason or outcome)
+            returned = failed(order, trial, reason or outcome)
         self.returned[number] = returned
         self._progress[number] = self._hook.progress(trial.directory)
         self._change(number, status=outcome, ended=time.time(), exit_status=status, reason=reason)
@@ -232,61 +222,3 @@ class Supervision:
         if fact not in self._warned:
             self._warned.add(fact)
             self._board.say(fact)
-
-
-class _Signals:
-    """Within it SIGINT and SIGTERM are only noted, in `noted`; outside of the main thread nothing is done."""
-
-    def __init__(self, noted: list[int]) -> None:
-        self._noted = noted
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            for number in _STOPS:
-                before = signal.getsignal(number)
-                if before != signal.SIG_IGN:
-                    self._before[number] = before
-                    signal.signal(number, self._note)
-
-    def __exit__(self, *_: object) -> None:
-        for number, before in self._before.items():
-            signal.signal(number, signal.SIG_DFL if before is None else before)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        del frame
-        self._noted.append(number)
-
-
-def _result(order: Order) -> JobReturn | None:
-    """What the trial left, `None` if it left nothing."""
-    try:
-        returned = pickle.loads(order.result.read_bytes())  # noqa: S301 - a child of this process wrote it
-    except FileNotFoundError:
-        return None
-    assert isinstance(returned, JobReturn)
-    return returned
-
-
-def _error_of(returned: JobReturn) -> BaseException:
-    error = returned._return_value
-    assert isinstance(error, BaseException)
-    return error
-
-
-def _failed(order: Order, trial: Trial, reason: str) -> JobReturn:
-    config = pickle.loads(order.config)  # noqa: S301 - this process wrote it
-    returned = JobReturn(overrides=list(trial.overrides), hydra_cfg=config, working_dir=str(trial.directory))
-    returned.status = JobStatus.FAILED
-    returned.return_value = TrialError(f"trial {trial.number}: {reason}")
-    return returned
-
-
-def _exit_reason(status: int | None, trial: Trial) -> str:
-    if status is None or status >= 0:
-        last = [line for line in tail(trial.log) if line.strip()][-1:]
-        return "\n".join([f"it left its process with exit status {status} and no result", *last])
-    name = signal.Signals(-status).name
-    if name == "SIGKILL":
-        return "it was killed (SIGKILL), as the system does with a process when memory runs out"
-    return f"it was killed by {name}"
