@@ -1,6 +1,6 @@
-"""Entries whose configuration has been published in their archive only.
+"""Entries whose configuration lies elsewhere: in their archive, or in a file of the user's.
 
-Comes in: the folder of an unpacked archive with one `pipeline.config` in it, and the `pipeline` node of the entry. Goes
+Comes in: that `pipeline.config`, from an unpacked archive or by its path, and the `pipeline` node of the entry. Goes
 out: the node with that configuration as its base, in proportion to the settings of the training.
 """
 
@@ -15,7 +15,8 @@ from odrun.pipeline.descriptors import PipelineConfig
 from odrun.pipeline.follow import following
 from odrun.pipeline.node import node_of
 from odrun.pipeline.text import read
-from odrun.settings import AugmentationSettings, ModelSettings, TrainSettings
+from odrun.pipeline.tf1 import refuse_tf1
+from odrun.settings import BASE_ARCHIVE, AugmentationSettings, ModelSettings, TrainSettings
 from odrun.zoo.archive import unpack
 from odrun.zoo.catalog import archive_address
 
@@ -62,6 +63,21 @@ def archived_config(folder: Path) -> PipelineConfig:
     return read(found[0])
 
 
+def base_of(
+    base: str, name: str, published: str | None, *, archive: str | None, file: str | None, cache: Path
+) -> PipelineConfig:
+    """The configuration that the entry `name` starts from: of its archive, or of the user's `file`.
+
+    Raises:
+        InputError: it is not there, cannot be read, or is one for TensorFlow 1.
+    """
+    if base == BASE_ARCHIVE or file is None:
+        return archived_config(archived_folder(name, published, local=archive, cache=cache))
+    config = read(Path(file).expanduser())
+    refuse_tf1(config, where=file)
+    return config
+
+
 def based(
     node: Mapping[str, Any], model: ModelSettings, train: TrainSettings, augmentation: AugmentationSettings, cache: Path
 ) -> dict[str, Any]:
@@ -76,7 +92,9 @@ def based(
     """
     if model.base is None:
         return dict(node)
-    config = archived_config(archived_folder(model.name, model.zoo.archive, local=model.archive, cache=cache))
+    config = base_of(
+        model.base, model.name, model.zoo.archive, archive=model.archive, file=model.file, cache=cache
+    )
     _refuse_other_size(config, model.input_px)
     base = node_of(following(config, train))
     if augmentation.steps:
