@@ -79,9 +79,7 @@ class ModelSettings:
         check(fits, "model.input_px", self.input_px, "a height and a width, as in [320,320]")
         bases = (None, BASE_ARCHIVE, BASE_FILE)
         check(self.base in bases, "model.base", self.base, f"null, {BASE_ARCHIVE} or {BASE_FILE}")
-        if self.base == BASE_FILE:
-            check(bool(self.file), "model.file", self.file, "the path of a pipeline.config")
-        elif self.file is not None:
+        if self.base != BASE_FILE and self.file is not None:
             raise InputError(
                 f"model.file is given, but {self.name} has a pipeline of its own, so it would not be used",
                 where="model.file",

@@ -27,7 +27,6 @@ REFUSALS = (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeErro
 """What composing a config raises when the config is wrong, but for some of Hydra's bare ValueErrors."""
 
 _NEEDED = {
-    "model.file": "model.file=FILE, a pipeline.config of the TensorFlow 2 Object Detection API",
     "dataset.path": "dataset.path=DIR, the folder of your images and annotations",
     "run": "run=DIR, the directory of a finished odrun train",
     "source": "source=FILE, a folder or a quoted glob of images",

@@ -69,10 +69,16 @@ def base_of(
     """The configuration that the entry `name` starts from: of its archive, or of the user's `file`.
 
     Raises:
-        InputError: it is not there, cannot be read, or is one for TensorFlow 1.
+        InputError: it is not given or not there, cannot be read, or is one for TensorFlow 1.
     """
-    if base == BASE_ARCHIVE or file is None:
+    if base == BASE_ARCHIVE:
         return archived_config(archived_folder(name, published, local=archive, cache=cache))
+    if not file:
+        raise InputError(
+            "model.file is not given, and there is no default",
+            where="model.file",
+            remedy="model.file=FILE, a pipeline.config of the TensorFlow 2 Object Detection API",
+        )
     config = read(Path(file).expanduser())
     refuse_tf1(config, where=file)
     return config
@@ -92,9 +98,7 @@ def based(
     """
     if model.base is None:
         return dict(node)
-    config = base_of(
-        model.base, model.name, model.zoo.archive, archive=model.archive, file=model.file, cache=cache
-    )
+    config = base_of(model.base, model.name, model.zoo.archive, archive=model.archive, file=model.file, cache=cache)
     _refuse_other_size(config, model.input_px)
     base = node_of(following(config, train))
     if augmentation.steps:
