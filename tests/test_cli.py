@@ -46,6 +46,7 @@ def odrun(*arguments: str, directory: Path, code: str | None = None) -> subproce
         ("zoo", "list"),
         ("zoo", "show", "extremenet"),
         ("zoo", "config", "ssd_mobilenet_v2_320x320"),
+        ("import", str(Path(__file__).parent / "goldens" / "default.pipeline.config")),
     ],
 )
 def test_what_runs_nothing_imports_neither_tensorflow_nor_anything_else_that_is_slow(

@@ -14,7 +14,7 @@ from odrun.pipeline.build import build
 from odrun.pipeline.complete import complete
 from odrun.pipeline.importing import without_paths
 from odrun.pipeline.text import from_text, read, to_text
-from odrun.settings import TrainJob
+from odrun.settings import PrepareJob, TrainJob
 from odrun.zoo.catalog import entries
 
 ENTRIES = ("ssd_mobilenet_v2_320x320", "faster_rcnn_resnet50_v1_640x640", "centernet_hourglass104_512x512")
@@ -197,6 +197,12 @@ def test_overrides_and_augmentation_win_over_the_file(tmp_path: Path) -> None:
     config = config_of(*given)
     assert config.model.ssd.num_classes == 7
     assert len(config.train_config.data_augmentation_options) == 1
+
+
+def test_prepare_knows_the_file_as_well(tmp_path: Path) -> None:
+    job = composed("prepare", ["model=from_file", f"model.file={written(config_of(f'model={ENTRIES[0]}'), tmp_path)}"])
+    assert isinstance(job, PrepareJob)
+    assert job.pipeline["model"]["ssd"]["num_classes"] == 90
 
 
 def test_many_digits_of_a_file_stay(tmp_path: Path) -> None:

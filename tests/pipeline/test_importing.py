@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from random_messages import configs
 
@@ -24,6 +24,7 @@ def merged(base: Any, changes: Any) -> Any:
     return {name: value for name, value in {**base, **whole}.items() if value is not None}
 
 
+@example(from_text("train_config { keep_checkpoint_every_n_hours: 3.4028235e38 }", name="x"))
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(configs())
 def test_any_message_survives_becoming_a_node_and_its_augmentation(config: Any) -> None:
