@@ -48,7 +48,11 @@ def _set(draw: st.DrawFn, message: Message, field: FieldDescriptor, *, depth: in
     if is_map(field):
         assert field.message_type is not None
         key, value = (field.message_type.fields_by_name[name] for name in ("key", "value"))
-        content.update(draw(st.dictionaries(_value(key), _value(value), max_size=2)))
+        for name in draw(st.lists(_value(key), max_size=2, unique=True)):
+            if value.message_type is None:
+                content[name] = draw(_value(value))
+            else:
+                _fill(draw, content[name], depth=depth + 1)
     elif field.is_repeated and field.message_type is not None:
         for _ in range(draw(st.integers(0, 2))):
             _fill(draw, content.add(), depth=depth + 1)
