@@ -8,11 +8,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from odrun.errors import InputError
 from odrun.limits import check
 
 CHECKPOINT_NONE = "none"
 CHECKPOINT_ZOO = "zoo"
 BASE_ARCHIVE = "archive"
+BASE_FILE = "file"
 
 
 @dataclass
@@ -56,11 +58,13 @@ class ModelSettings:
     `archive` is a local copy of the entry's archive. From `official` follow the values of `train` that nobody sets.
     `input_px` is the height and the width of the images that the network takes, or, where images keep their aspect, the
     least size of the shorter side and the largest of the longer one (`null`: the zoo does not say); `backbone` is what
-    computes the features. `base` is `archive` where the pipeline starts from the `pipeline.config` in the archive.
+    computes the features. `base` is `archive` where the pipeline starts from the `pipeline.config` in the archive, and
+    `file` where it starts from the one whose path is `file`.
     """
 
     name: str
     base: str | None
+    file: str | None
     family: str
     backbone: str
     outputs: list[str]
@@ -73,4 +77,11 @@ class ModelSettings:
     def __post_init__(self) -> None:
         fits = self.input_px is None or (len(self.input_px) == 2 and min(self.input_px) >= 1)
         check(fits, "model.input_px", self.input_px, "a height and a width, as in [320,320]")
-        check(self.base in (None, BASE_ARCHIVE), "model.base", self.base, f"null or {BASE_ARCHIVE}")
+        bases = (None, BASE_ARCHIVE, BASE_FILE)
+        check(self.base in bases, "model.base", self.base, f"null, {BASE_ARCHIVE} or {BASE_FILE}")
+        if self.base != BASE_FILE and self.file is not None:
+            raise InputError(
+                f"model.file is given, but {self.name} has a pipeline of its own, so it would not be used",
+                where="model.file",
+                remedy=f"model=from_file model.file={self.file}",
+            )

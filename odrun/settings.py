@@ -17,6 +17,7 @@ from odrun.annotations.split import group_pattern, parse_fold
 from odrun.errors import InputError, nearest
 from odrun.limits import check
 from odrun.model_settings import BASE_ARCHIVE as BASE_ARCHIVE
+from odrun.model_settings import BASE_FILE as BASE_FILE
 from odrun.model_settings import CHECKPOINT_NONE as CHECKPOINT_NONE
 from odrun.model_settings import CHECKPOINT_ZOO as CHECKPOINT_ZOO
 from odrun.model_settings import ModelSettings as ModelSettings

@@ -46,6 +46,7 @@ def odrun(*arguments: str, directory: Path, code: str | None = None) -> subproce
         ("zoo", "list"),
         ("zoo", "show", "extremenet"),
         ("zoo", "config", "ssd_mobilenet_v2_320x320"),
+        ("import", str(Path(__file__).parent / "goldens" / "default.pipeline.config")),
     ],
 )
 def test_what_runs_nothing_imports_neither_tensorflow_nor_anything_else_that_is_slow(
@@ -68,7 +69,7 @@ def test_the_help_lists_the_commands_that_exist_and_no_others(capsys: pytest.Cap
     assert cli.run(["--help"]) == 0
     text = capsys.readouterr().out
     listed = text.partition("commands:\n")[2].partition("\n\n")[0].splitlines()
-    assert [line.split()[0] for line in listed] == ["train", "prepare", "predict", "zoo"]
+    assert [line.split()[0] for line in listed] == ["train", "prepare", "predict", "zoo", "import"]
     folder = Path(cli.__file__).parent
     conf = next(place for place in (folder / "conf", folder.parent / "conf") if place.is_dir())
     assert all((conf / f"{command}.yaml").is_file() for command in cli.COMMANDS)
@@ -87,7 +88,7 @@ def test_the_version_is_that_of_the_installed_package(arguments: list[str], caps
 
 
 @pytest.mark.parametrize(
-    ("command", "remedy"), [("trian", "did you mean train"), ("zzz", "valid: predict, prepare, train, zoo")]
+    ("command", "remedy"), [("trian", "did you mean train"), ("zzz", "valid: import, predict, prepare, train, zoo")]
 )
 def test_an_unknown_command_is_answered_with_the_nearest(
     command: str, remedy: str, capsys: pytest.CaptureFixture[str]
@@ -167,7 +168,7 @@ def test_ctrl_c_before_a_run_has_begun_ends_with_130(
 @pytest.mark.parametrize(
     ("line", "completions"),
     [
-        ("odrun ", ["train", "prepare", "predict", "zoo"]),
+        ("odrun ", ["train", "prepare", "predict", "zoo", "import"]),
         ("odrun pre", ["prepare", "predict"]),
         ("odrun train dataset=", ["dataset=digits", "dataset=folder", "dataset=voc"]),
         ("odrun train train.st", ["train.steps="]),

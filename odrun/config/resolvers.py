@@ -16,7 +16,7 @@ from yaml import YAMLError
 
 from odrun.config.location import conf_dir
 from odrun.pipeline.follow import official_recipe
-from odrun.zoo.archived import archived_config, archived_folder
+from odrun.zoo.archived import base_of
 
 NAME_BYTES_MAX = 120
 _HELP_COLUMNS = 120
@@ -120,11 +120,12 @@ def keeps_averages(as_the_entry_says: bool, *, _root_: DictConfig) -> bool:
 
 
 def archived(name: str, *, _root_: DictConfig) -> float:
-    """A number of the recipe in the entry's archive, by its name in `model.official`."""
+    """A number of the recipe in the entry's archive or file, by its name in `model.official`."""
     model, cache = _root_.model, Path(_root_.paths.cache).expanduser().absolute()
     mirror = OmegaConf.select(_root_, "zoo.mirror")
-    folder = archived_folder(model.name, model.zoo.archive, local=model.archive, cache=cache, mirror=mirror)
-    value: float = getattr(official_recipe(archived_config(folder)), name)
+    given = model.archive, model.file
+    config = base_of(model.base, model.name, model.zoo.archive, given, cache=cache, mirror=mirror)
+    value: float = getattr(official_recipe(config), name)
     return value
 
 

@@ -54,7 +54,7 @@ def following(config: PipelineConfig, train: TrainSettings) -> PipelineConfig:
     rates = (train.learning_rate, official.learning_rate)
     steps = (train.steps, official.steps) if train.scale_schedule else (1, 1)
     _scale(schedule, rates, steps)
-    if kind in _WARMUPS:
+    if kind in _WARMUPS and train.warmup_steps != official.warmup_steps:
         setattr(schedule, _WARMUPS[kind][1], train.warmup_steps)
     copy.train_config.freeze_variables.extend(train.freeze)
     if train.ema_decay is not None:
@@ -66,6 +66,9 @@ def following(config: PipelineConfig, train: TrainSettings) -> PipelineConfig:
 
 def _scale(message: Any, rates: tuple[float, float], steps: tuple[int, int]) -> None:
     """Scale the rates and steps that are set, as (now, official); the schedules' messages keep to these names."""
+    if rates[0] == rates[1] and steps[0] == steps[1]:
+        # What is not scaled keeps all its digits.
+        return
     for field, value in message.ListFields():
         if field.message_type is not None:
             for inner in value:

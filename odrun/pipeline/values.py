@@ -17,7 +17,8 @@ _LIMITS = {
     FieldDescriptor.CPPTYPE_INT64: (-(2**63), 2**63 - 1),
     FieldDescriptor.CPPTYPE_UINT64: (0, 2**64 - 1),
 }
-_FLOAT32_MAX = 3.4028234663852886e38
+# Half way between the largest 32-bit number and the next that there would be: from here on all round to infinity.
+_FLOAT32_END = 2.0**128 - 2.0**103
 
 
 class UnfitError(Exception):
@@ -88,8 +89,8 @@ def _integer(field: FieldDescriptor, value: object) -> int:
 def _real(field: FieldDescriptor, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise UnfitError(f"is {describe(value)}, where a number is meant", "give a number such as KEY=0.5")
-    largest = _FLOAT32_MAX if field.cpp_type == FieldDescriptor.CPPTYPE_FLOAT else math.inf
-    if not math.isfinite(value) or abs(value) > largest:
+    end = _FLOAT32_END if field.cpp_type == FieldDescriptor.CPPTYPE_FLOAT else math.inf
+    if not math.isfinite(value) or abs(value) >= end:
         raise UnfitError(f"is {value}, which is not a finite number of the field's size", "give a finite number")
     return float(value)
 

@@ -1,6 +1,6 @@
-"""Entries whose configuration has been published in their archive only.
+"""Entries whose configuration lies elsewhere: in their archive, or in a file of the user's.
 
-Comes in: the folder of an unpacked archive with one `pipeline.config` in it, and the `pipeline` node of the entry. Goes
+Comes in: that `pipeline.config`, from an unpacked archive or by its path, and the `pipeline` node of the entry. Goes
 out: the node with that configuration as its base, in proportion to the settings of the training.
 """
 
@@ -15,7 +15,8 @@ from odrun.pipeline.descriptors import PipelineConfig
 from odrun.pipeline.follow import following
 from odrun.pipeline.node import node_of
 from odrun.pipeline.text import read
-from odrun.settings import AugmentationSettings, ModelSettings, TrainSettings
+from odrun.pipeline.tf1 import refuse_tf1
+from odrun.settings import BASE_ARCHIVE, AugmentationSettings, ModelSettings, TrainSettings
 from odrun.zoo.archive import unpack
 from odrun.zoo.catalog import archive_address
 from odrun.zoo.fetch import archive_at_hand
@@ -66,6 +67,36 @@ def archived_config(folder: Path) -> PipelineConfig:
     return read(found[0])
 
 
+def base_of(
+    base: str,
+    name: str,
+    published: str | None,
+    given: tuple[str | None, str | None],
+    *,
+    cache: Path,
+    mirror: str | None,
+) -> PipelineConfig:
+    """The configuration that the entry `name` starts from: of its archive, or of a file of the user's.
+
+    `given` are the local archive and the file that the user names; the other arguments are those of `archived_folder`.
+
+    Raises:
+        InputError: it is not given or not there, cannot be read, or is one for TensorFlow 1.
+    """
+    archive, file = given
+    if base == BASE_ARCHIVE:
+        return archived_config(archived_folder(name, published, local=archive, cache=cache, mirror=mirror))
+    if not file:
+        raise InputError(
+            "model.file is not given, and there is no default",
+            where="model.file",
+            remedy="model.file=FILE, a pipeline.config of the TensorFlow 2 Object Detection API",
+        )
+    config = read(Path(file).expanduser())
+    refuse_tf1(config, where=file)
+    return config
+
+
 def based(
     node: Mapping[str, Any],
     model: ModelSettings,
@@ -86,8 +117,8 @@ def based(
     """
     if model.base is None:
         return dict(node)
-    folder = archived_folder(model.name, model.zoo.archive, local=model.archive, cache=cache, mirror=mirror)
-    config = archived_config(folder)
+    given = model.archive, model.file
+    config = base_of(model.base, model.name, model.zoo.archive, given, cache=cache, mirror=mirror)
     _refuse_other_size(config, model.input_px)
     base = node_of(following(config, train))
     if augmentation.steps:

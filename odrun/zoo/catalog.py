@@ -23,6 +23,7 @@ BOXES = "boxes"
 _GLOBAL = "@_global_"
 _GROUP = "/model/"
 _NEAREST_MOST = 3
+_FROM_FILE = "from_file"
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ def archive_address(archive: str) -> str:
 
 
 def entries(folder: Path) -> tuple[Entry, ...]:
-    """All entries in `folder`, sorted by name."""
-    return tuple(_entry(path) for path in sorted(folder.glob("*.yaml")))
+    """All entries in `folder`, sorted by name, without the one that is whatever file it is given."""
+    return tuple(_entry(path) for path in sorted(folder.glob("*.yaml")) if path.stem != _FROM_FILE)
 
 
 def find(name: str, folder: Path) -> Entry:
@@ -67,7 +68,7 @@ def find(name: str, folder: Path) -> Entry:
     Raises:
         InputError: there is none; the nearest names are told.
     """
-    names = [path.stem for path in folder.glob("*.yaml")]
+    names = [path.stem for path in folder.glob("*.yaml") if path.stem != _FROM_FILE]
     if name not in names:
         begun = [known for known in sorted(names) if known.startswith(name)][:_NEAREST_MOST]
         remedy = f"did you mean {' or '.join(begun)}" if begun else nearest(name, names)

@@ -26,27 +26,44 @@ def test_a_float_keeps_the_digits_it_was_given_in(number: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "what", "where"),
+    ("text", "what", "where", "remedy"),
     [
+        ("model {\n  sdd {\n  }\n}", "DetectionModel has no field sdd", "line 2, column 3", "did you mean ssd"),
         (
-            "model {\n  sdd {\n  }\n}",
-            'the pipeline configuration cannot be read: Message type "object_detection.protos.DetectionModel" has no '
-            'field named "sdd"',
-            "my.config, line 2, column 3",
+            "num_classes: 3",
+            "TrainEvalPipelineConfig has no field num_classes",
+            "line 1, column 1",
+            "did you mean model.faster_rcnn.num_classes or model.ssd.num_classes or model.center_net.num_classes",
+        ),
+        (
+            "train_config {\n  fine_tune_checkpoint_version: V3\n}",
+            "CheckpointVersion has no value V3",
+            "line 2, column 33",
+            "valid: UNKNOWN, V1, V2",
         ),
         (
             "train_config {\n  fine_tune_checkpoint: \u201ca\u201d\n}",
-            "the pipeline configuration cannot be read: '  fine_tune_checkpoint: \u201ca\u201d': "
-            "Expected string but found: '\u201c'",
-            "my.config, line 2, column 25",
+            "'  fine_tune_checkpoint: \u201ca\u201d': Expected string but found: '\u201c': the line has the "
+            "typographic quote \u201c",
+            "line 2, column 25",
+            "replace it by a straight one",
+        ),
+        (
+            "train_config {\n  batch_size: 1.5\n}",
+            "'  batch_size: 1.5': Couldn't parse integer: 1.5",
+            "line 2, column 15",
+            "correct the line; only pipeline.config files of the TensorFlow 2 Object Detection API are read",
         ),
     ],
 )
-def test_a_text_that_does_not_parse_names_file_and_line(text: str, what: str, where: str) -> None:
+def test_a_text_that_does_not_parse_names_file_and_line_and_what_was_meant(
+    text: str, what: str, where: str, remedy: str
+) -> None:
     with pytest.raises(InputError) as caught:
         from_text(text, name="my.config")
-    assert caught.value.what.startswith(what)
-    assert caught.value.where == where
+    assert caught.value.what == f"the pipeline configuration cannot be read: {what}"
+    assert caught.value.where == f"my.config, {where}"
+    assert caught.value.remedy == remedy
 
 
 def test_a_file_is_read_and_an_absent_or_binary_one_is_refused(tmp_path: Path) -> None:

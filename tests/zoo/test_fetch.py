@@ -256,6 +256,7 @@ def test_a_training_starts_from_the_fetched_archive(tmp_path: Path, serving: Ser
     model = ModelSettings(
         name="ssd",
         base=None,
+        file=None,
         family="ssd",
         backbone="mobilenet_v2",
         outputs=["boxes"],

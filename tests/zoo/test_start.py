@@ -16,6 +16,7 @@ def model(checkpoint: str, archive: Path | None = None) -> ModelSettings:
     return ModelSettings(
         name="ssd",
         base=None,
+        file=None,
         family="ssd",
         backbone="mobilenet_v2",
         outputs=["boxes"],
