@@ -24,6 +24,10 @@ class OdrunError(Exception):
         self.where = where
         self.remedy = remedy
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # A trial of a sweep hands its error to another process; an error is made with arguments that it must name.
+        return _remade, (type(self), self.what, self.__dict__)
+
     def __str__(self) -> str:
         lines = [self.what]
         if self.where is not None:
@@ -49,6 +53,12 @@ class InterruptedRunError(OdrunError):
     def __init__(self, what: str, *, signal_number: int, where: str | None = None, remedy: str | None = None) -> None:
         super().__init__(what, where=where, remedy=remedy)
         self.exit_status = 128 + signal_number
+
+
+def _remade(kind: type[OdrunError], what: str, state: dict[str, object]) -> OdrunError:
+    error = kind.__new__(kind, what)
+    error.__dict__.update(state)
+    return error
 
 
 def nearest(name: str, valid: Iterable[str], *, most: int = 3) -> str:

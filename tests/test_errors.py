@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 import signal
 
 import pytest
@@ -29,3 +30,17 @@ def test_each_kind_of_error_has_its_exit_status() -> None:
 )
 def test_the_nearest_names_are_offered_and_all_of_them_when_none_is_near(name: str, phrase: str) -> None:
     assert nearest(name, {"steps", "seed", "batch_size"}) == phrase
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InputError("a", where="b", remedy="c"),
+        RunFailedError("a"),
+        InterruptedRunError("a", signal_number=signal.SIGTERM, where="b"),
+    ],
+)
+def test_an_error_can_be_handed_to_another_process(error: OdrunError) -> None:
+    other = pickle.loads(pickle.dumps(error))
+    assert (type(other), str(other), other.exit_status) == (type(error), str(error), error.exit_status)
+    assert other.args == ("a",)

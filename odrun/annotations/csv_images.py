@@ -7,12 +7,11 @@ problems: a name without an image, and one whose image another name of the table
 from __future__ import annotations
 
 import posixpath
-import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 from odrun.annotations.files import ListedFile
-from odrun.annotations.lookup import ImageIndex
+from odrun.annotations.lookup import ImageIndex, plain
 from odrun.annotations.named_parts import in_part_folders
 from odrun.annotations.problems import ProblemLog
 
@@ -30,7 +29,7 @@ class TableImages:
     def __init__(self, images: Iterable[ListedFile], tables: Iterable[ListedFile]) -> None:
         images = list(images)
         self._by_path = {image.name: image for image in images}
-        self._by_folded_path = {_folded(image.name): image for image in images}
+        self._by_folded_path = {plain(image.name): image for image in images}
         self._index = ImageIndex(images, [in_part_folders(table) for table in tables])
 
     def find_all(self, table: ListedFile, lines: Mapping[str, int], problems: ProblemLog) -> dict[str, ListedFile]:
@@ -60,7 +59,7 @@ class TableImages:
 
     def _at_path(self, table: ListedFile, name: str) -> ListedFile | None:
         paths = [posixpath.normpath(posixpath.join(posixpath.dirname(table.name), name)), name]
-        for images, fold in ((self._by_path, str), (self._by_folded_path, _folded)):
+        for images, fold in ((self._by_path, str), (self._by_folded_path, plain)):
             for path in paths:
                 if (image := images.get(fold(path))) is not None:
                     return image
@@ -70,7 +69,7 @@ class TableImages:
         for place in (in_part_folders(table), table):
             image = self._index.find(place, name)
             # The index also knows images by the stem of the file that speaks of them.
-            if image is not None and _folded(PurePosixPath(name).name) in _folded_names(image):
+            if image is not None and plain(PurePosixPath(name).name) in _folded_names(image):
                 return image
         return None
 
@@ -81,8 +80,4 @@ def shown(name: str) -> str:
 
 
 def _folded_names(image: ListedFile) -> tuple[str, str]:
-    return _folded(image.path.name), _folded(image.path.stem)
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
+    return plain(image.file_name), plain(image.stem)

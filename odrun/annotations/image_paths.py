@@ -10,13 +10,12 @@ as near.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from itertools import takewhile
 from pathlib import PurePosixPath
 
 from odrun.annotations.files import ListedFile
-from odrun.annotations.lookup import KIND_WORDS, TRAIN_WORDS, VALIDATION_WORDS
+from odrun.annotations.lookup import KIND_WORDS, TRAIN_WORDS, VALIDATION_WORDS, plain
 
 _TEST_WORDS = frozenset(("test", "testing"))
 _VALIDATION_WORDS = frozenset(VALIDATION_WORDS) - _TEST_WORDS
@@ -32,18 +31,18 @@ class ImagePaths:
     def __init__(self, images: Iterable[ListedFile], annotations: Iterable[ListedFile]) -> None:
         self._by_name: dict[str, list[ListedFile]] = {}
         for image in images:
-            self._by_name.setdefault(_plain(image.path.name), []).append(image)
+            self._by_name.setdefault(plain(image.file_name), []).append(image)
         self._homes = {_place(_folders(file.name)) for file in annotations}
 
     def find(self, annotation: ListedFile, stated: str) -> ListedFile | None:
         """The image that `annotation` means by `stated`; None where there is none, or more than one as near."""
         *folders, name = (part for part in ("", *stated.replace("\\", "/").split("/")) if part not in (".", ".."))
-        wanted = tuple(_plain(folder) for folder in folders if folder)
+        wanted = tuple(plain(folder) for folder in folders if folder)
         ranked = []
-        for image in self._by_name.get(_plain(name), []):
+        for image in self._by_name.get(plain(name), []):
             rank = self._rank(image, wanted, annotation)
             if rank is not None:
-                ranked.append(((*rank, image.path.name != name), image))
+                ranked.append(((*rank, image.file_name != name), image))
         ranked.sort(key=lambda pair: pair[0])
         if not ranked or (len(ranked) > 1 and ranked[0][0] == ranked[1][0]):
             return None
@@ -66,15 +65,11 @@ class ImagePaths:
 
 
 def _folders(name: str) -> _Folders:
-    return tuple(map(_plain, PurePosixPath(name).parts[:-1]))
+    return tuple(map(plain, PurePosixPath(name).parts[:-1]))
 
 
 def _place(folders: _Folders) -> _Folders:
     return tuple(folder for folder in folders if folder not in KIND_WORDS)
-
-
-def _plain(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _in_common(some: _Folders, others: _Folders) -> int:
@@ -91,7 +86,7 @@ def _parts_of_folders(folders: _Folders) -> frozenset[str]:
 
 
 def _parts_of_file(annotation: ListedFile) -> frozenset[str]:
-    own = (_PART_OF_WORD[word] for word in _words(_plain(annotation.path.name)) if word in _PART_OF_WORD)
+    own = (_PART_OF_WORD[word] for word in _words(plain(annotation.file_name)) if word in _PART_OF_WORD)
     return frozenset(own) | _parts_of_folders(_folders(annotation.name))
 
 

@@ -59,12 +59,12 @@ def read_labelme(files: list[ListedFile], problems: ProblemLog) -> Iterator[Imag
             image = _image(annotation, content, index, None if parts is None else parts[annotation.name], problems)
         except _FaultyAnnotationError as error:
             problems.add(error.fault, annotation.path, str(error), line=error.line)
-            left_out.add(annotation.path.stem)
+            left_out.add(annotation.stem)
         else:
             used.add(image.name)
             yield image
     for file in images:
-        if file.name not in used and file.path.stem not in left_out:
+        if file.name not in used and file.stem not in left_out:
             problems.add("image_without_annotation", file.path, "has no annotation")
 
 

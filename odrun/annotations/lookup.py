@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from functools import cached_property, lru_cache
+from itertools import chain
 from pathlib import PurePosixPath
 
 from odrun.annotations.files import ListedFile
@@ -28,15 +30,10 @@ class ImageIndex:
     """Finds image files by the name an annotation gives and the place it lies in."""
 
     def __init__(self, images: Iterable[ListedFile], annotations: Iterable[ListedFile]) -> None:
-        self._by_name: dict[tuple[tuple[str, ...], str], list[ListedFile]] = {}
-        self._by_stem: dict[tuple[tuple[str, ...], str], list[ListedFile]] = {}
-        self._anywhere: dict[str, list[ListedFile]] = {}
+        self._at_place: dict[tuple[str, ...], dict[str, list[ListedFile]]] = {}
         self._annotated_places = {_place(file) for file in annotations}
         for image in images:
-            place, name = _place(image), image.path.name
-            self._by_name.setdefault((place, _plain(name)), []).append(image)
-            self._by_stem.setdefault((place, _plain(image.path.stem)), []).append(image)
-            self._anywhere.setdefault(_plain(name), []).append(image)
+            self._at_place.setdefault(_place(image), {}).setdefault(plain(image.stem), []).append(image)
 
     def find(self, annotation: ListedFile, stated_name: str) -> ListedFile | None:
         """The image that `annotation` means by `stated_name` (a file name, perhaps with folders, perhaps empty).
@@ -44,19 +41,27 @@ class ImageIndex:
         Looked for by that name at the annotation's place, then by the annotation's own stem there, then by that name
         in the whole data set if it is unique and lies where no annotations lie. None where nothing is found.
         """
-        place = _place(annotation)
-        stated = PurePosixPath(stated_name.replace("\\", "/")).name
+        by_stem = self._at_place.get(_place(annotation), {})
+        stated = PurePosixPath(stated_name.replace("\\", "/"))
         candidates = (
-            self._by_name.get((place, _plain(stated)), [])
-            or (self._by_stem.get((place, _plain(stated)), []) if stated and not PurePosixPath(stated).suffix else [])
-            or self._by_stem.get((place, _plain(annotation.path.stem)), [])
+            _named(stated.name, by_stem.get(plain(stated.stem), []))
+            or (by_stem.get(plain(stated.name), []) if stated.name and not stated.suffix else [])
+            or by_stem.get(plain(annotation.stem), [])
         )
         if candidates:
-            return min(candidates, key=lambda image: _distance(image, annotation, stated))
-        elsewhere = self._anywhere.get(_plain(stated), [])
+            return min(candidates, key=lambda image: _distance(image, annotation, stated.name))
+        elsewhere = self._anywhere.get(plain(stated.name), [])
         if len(elsewhere) == 1 and _place(elsewhere[0]) not in self._annotated_places:
             return elsewhere[0]
         return None
+
+    @cached_property
+    def _anywhere(self) -> dict[str, list[ListedFile]]:
+        found: dict[str, list[ListedFile]] = {}
+        for by_stem in self._at_place.values():
+            for image in chain.from_iterable(by_stem.values()):
+                found.setdefault(plain(image.file_name), []).append(image)
+        return found
 
 
 def given_split(annotations: list[ListedFile]) -> dict[str, str] | None:
@@ -80,13 +85,23 @@ def given_split(annotations: list[ListedFile]) -> dict[str, str] | None:
     return parts
 
 
+def _named(name: str, images: Iterable[ListedFile]) -> list[ListedFile]:
+    return [image for image in images if plain(image.file_name) == plain(name)]
+
+
 def _place(file: ListedFile) -> tuple[str, ...]:
-    return tuple(part for part in map(_plain, PurePosixPath(file.name).parts[:-1]) if part not in KIND_WORDS)
+    return _place_of_folder(file.folder)
 
 
-def _plain(name: str) -> str:
+@lru_cache(maxsize=1 << 16)
+def _place_of_folder(folder: str) -> tuple[str, ...]:
+    return tuple(part for part in map(plain, folder.split("/")) if part and part not in KIND_WORDS)
+
+
+def plain(name: str) -> str:
+    """A name as file systems compare it that know neither case nor ways of writing an accent."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
 def _distance(image: ListedFile, annotation: ListedFile, stated: str) -> tuple[bool, bool, str]:
-    return (image.path.name != stated, image.path.parent != annotation.path.parent, image.name)
+    return (image.file_name != stated, image.folder != annotation.folder, image.name)

@@ -22,7 +22,7 @@ def parts_by_name(files: Iterable[ListedFile]) -> dict[str, str] | None:
     Words rank as in `given_split`. A word counts where no letter adjoins it: in `train2017.csv`, not in `trainer.csv`.
     """
     moved = {in_part_folders(file).name: file for file in files}
-    parts = given_split([ListedFile(name, file.path) for name, file in moved.items()])
+    parts = given_split([ListedFile(name, file.root) for name, file in moved.items()])
     return None if parts is None else {moved[name].name: part for name, part in parts.items()}
 
 
@@ -30,4 +30,4 @@ def in_part_folders(file: ListedFile) -> ListedFile:
     """`file` as if it lay in folders of the part words in its name: `train_labels.csv` in `train/`."""
     place = PurePosixPath(file.name)
     words = [word for word in re.split(r"[^a-z]+", place.name.lower()) if word in _PART_WORDS]
-    return ListedFile(str(place.parent.joinpath(*words, place.name)), file.path)
+    return ListedFile(str(place.parent.joinpath(*words, place.name)), file.root)

@@ -53,18 +53,18 @@ def read_voc(files: list[ListedFile], problems: ProblemLog) -> Iterator[ImageAsR
     for annotation in annotations:
         if parts is not None and annotation.name not in parts:
             problems.add("annotation_outside_split", annotation.path, "is in no part of the split")
-            left_out.add(annotation.path.stem)
+            left_out.add(annotation.stem)
             continue
         try:
             image = _read_annotation(annotation, index, None if parts is None else parts[annotation.name])
         except _FaultyAnnotationError as error:
             problems.add(error.fault, annotation.path, str(error), line=error.line)
-            left_out.add(annotation.path.stem)
+            left_out.add(annotation.stem)
         else:
             used.add(image.name)
             yield image
     for file in images:
-        if file.name not in used and file.path.stem not in left_out:
+        if file.name not in used and file.stem not in left_out:
             problems.add("image_without_annotation", file.path, "has no annotation")
 
 

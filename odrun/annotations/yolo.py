@@ -31,8 +31,8 @@ class _FaultyLineError(Exception):
 
 def recognizes(files: Sequence[ListedFile]) -> bool:
     """Whether one of the first text files named like an image begins with a class and four or more fractions."""
-    stems = {file.path.stem for file in files if file.is_image}
-    labels = (file for file in files if file.suffix == ".txt" and file.path.stem in stems and not is_layout_file(file))
+    stems = {file.stem for file in files if file.is_image}
+    labels = (file for file in files if file.suffix == ".txt" and file.stem in stems and not is_layout_file(file))
     return any(_looks_like_a_label(_first_line(file)) for file in islice(labels, LABELS_TRIED))
 
 

@@ -49,7 +49,7 @@ class YoloLayout:
 
 def is_layout_file(file: ListedFile) -> bool:
     """Whether a file says something of all images, and is no label of one."""
-    name = file.path.name.lower()
+    name = file.file_name.lower()
     return name in _CLASS_LISTS or name in _IMAGE_LISTS or file.suffix == ".names" or name.startswith("readme")
 
 
@@ -66,7 +66,7 @@ def read_layout(files: Sequence[ListedFile], problems: ProblemLog) -> YoloLayout
                     problems.add("malformed_annotation", file.path, message)
                 parts, lists = _parts(content, files, images)
                 return YoloLayout(names, parts, lists)
-    lists_of_names = [file for file in files if file.path.name.lower() in _CLASS_LISTS or file.suffix == ".names"]
+    lists_of_names = [file for file in files if file.file_name.lower() in _CLASS_LISTS or file.suffix == ".names"]
     for file in lists_of_names[:1]:
         lines = [line.strip() for line in _text(file, problems).splitlines()]
         return YoloLayout({number: name for number, name in enumerate(lines) if name}, {}, frozenset())
@@ -126,7 +126,7 @@ def _parts(
     """Image → part, and the lists of images that said so; nothing unless both parts have an image."""
     parts: dict[str, str] = {}
     lists: set[str] = set()
-    texts = {file.path.name: file for file in reversed(files) if file.suffix == ".txt"}
+    texts = {file.file_name: file for file in reversed(files) if file.suffix == ".txt"}
     folders: dict[str, list[str]] = {}
     for image in images:
         folders.setdefault(f"/{PurePosixPath(image).parent}/", []).append(image)

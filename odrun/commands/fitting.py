@@ -5,6 +5,7 @@ Comes in: a complete pipeline.config and prepared records. Goes out: the run dir
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -69,7 +70,7 @@ def fit(
         RunFailedError: the loss is not finite, memory or disk are full, or the export is not equal to the checkpoint.
         InterruptedRunError: a signal stopped training; a checkpoint of its last step has been saved.
     """
-    prepare_devices(deterministic=job.train.deterministic)
+    prepare_devices(deterministic=job.train.deterministic, batch_px=_batch_px(job))
     seed_everything(job.train.seed)
     callbacks = make_callbacks(job.train.callbacks)
     with (
@@ -168,6 +169,11 @@ def _told(
         raise
     finally:
         tracker.close(status)
+
+
+def _batch_px(job: TrainJob) -> int | None:
+    """The pixels of a batch, all images together; `None` where the size of images is not known."""
+    return None if job.model.input_px is None else job.train.batch_size * math.prod(job.model.input_px)
 
 
 def training_input(job: TrainJob, pipeline: Any, data: PreparedData) -> TrainingInput:

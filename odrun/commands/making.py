@@ -15,7 +15,7 @@ from odrun.annotations.duplicates import note_duplicates
 from odrun.annotations.files import ListedFile
 from odrun.annotations.gathering import Gathered, KeptImage, gather, spooled
 from odrun.annotations.model import SPLITS, TRAIN, VALIDATION
-from odrun.annotations.parallel import Workers, usable_cores
+from odrun.annotations.parallel import Workers
 from odrun.annotations.problems import Policy, ProblemLog
 from odrun.annotations.readers import READERS, read_images
 from odrun.annotations.split import SplitFacts, held_back, parse_fold
@@ -27,6 +27,7 @@ from odrun.records.statistics import STATISTICS_NAME, BoxStatistics
 from odrun.records.writer import Plan, renamed, write_records
 from odrun.runs.files import write_whole
 from odrun.runs.folders import whole_folder
+from odrun.runs.machine import usable_cores
 from odrun.settings import DatasetSettings
 
 ROOM_FACTOR = 1.2

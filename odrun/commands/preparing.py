@@ -18,7 +18,7 @@ from pathlib import Path
 from odrun.annotations.digests import KnownDigests, read_contents
 from odrun.annotations.files import ListedFile, list_files
 from odrun.annotations.model import SPLITS
-from odrun.annotations.parallel import get_ready, usable_cores
+from odrun.annotations.parallel import get_ready
 from odrun.annotations.problems import Policies, Policy, ProblemLog
 from odrun.annotations.readers import READERS, recognized
 from odrun.commands.data_pictures import OwnPictures
@@ -30,6 +30,7 @@ from odrun.records.manifest import Ledger, PreparedData, Station, fingerprint_of
 from odrun.report.megabytes import in_megabytes
 from odrun.runs.files import whole_file
 from odrun.runs.folders import one_writer, whole_folder
+from odrun.runs.machine import usable_cores
 from odrun.settings import DatasetSettings
 from odrun.transfer.source import local_folder
 

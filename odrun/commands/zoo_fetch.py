@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TextIO
 
 from odrun.errors import InputError
 from odrun.report.megabytes import in_megabytes
@@ -12,12 +11,10 @@ from odrun.report.terminal import Terminal
 from odrun.zoo.fetch import fetch
 
 
-def fetch_entry(
-    name: str, address: str | None, *, mirror: str | None, cache: Path, stream: TextIO = sys.stderr
-) -> Path:
-    """Fetch the archive of the entry `name` from `address` and print the folder that it is unpacked in, alone.
+def fetch_entry(name: str, address: str | None, *, mirror: str | None, cache: Path) -> Path:
+    """Fetch the archive of the entry `name` from `address`; returns the folder that it is unpacked in.
 
-    Facts and progress go to `stream`. `address` is None for an entry that has no archive.
+    Facts and progress go to standard error. `address` is None for an entry that has no archive.
 
     Raises:
         InputError: there is no archive, or `zoo.fetch` refuses it.
@@ -28,8 +25,6 @@ def fetch_entry(
             where=f"odrun zoo fetch {name}",
             remedy=f"train it from random weights: odrun train model={name} model.checkpoint=none",
         )
-    terminal = Terminal(stream)
+    terminal = Terminal(sys.stderr)
     with terminal.loops() as progress:
-        folder = fetch(name, address, cache, mirror=mirror, report=terminal.fact, progress=in_megabytes(progress))
-    sys.stdout.write(f"{folder}\n")
-    return folder
+        return fetch(name, address, cache, mirror=mirror, report=terminal.fact, progress=in_megabytes(progress))

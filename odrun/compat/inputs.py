@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from odrun.compat.autograph import library_code_converted
 from odrun.compat.draws import stateless_draws
 from odrun.compat.refusals import refusals_told
@@ -71,18 +73,22 @@ def evaluation_batches(
 def _built(
     pipeline: Any, network: Any, read: ReadSample, numbers: tf.data.Dataset, batch_size: int, seed: int
 ) -> tf.data.Dataset:
-    def read_bytes(number: Any) -> bytes:
-        return read(int(number))
+    def read_bytes(some: Any) -> Any:
+        return np.array([read(int(number)) for number in some], object)
 
     def by_number(reader: Any, *, transform_input_data_fn: Callable[[Any], Any], **_: Any) -> tf.data.Dataset:
         decoder = decoder_builder.build(reader)
 
-        def sample(number: tf.Tensor) -> Any:
-            record = tf.ensure_shape(tf.numpy_function(read_bytes, [number], tf.string, stateful=False), [])
+        def with_records(some: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return some, tf.ensure_shape(tf.numpy_function(read_bytes, [some], tf.string, stateful=False), [None])
+
+        def sample(number: tf.Tensor, record: tf.Tensor) -> Any:
             with stateless_draws(seed, number):
                 return transform_input_data_fn(decoder.decode(record))
 
-        samples = numbers.map(sample, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        # A batch at a time: one call of Python costs more than reading a small record.
+        records = numbers.batch(batch_size).map(with_records).unbatch()
+        samples = records.map(sample, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         return samples.batch(batch_size, drop_remainder=True).prefetch(2)
 
     with _data_set_builder(by_number):

@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TextIO
 
@@ -29,20 +29,11 @@ from odrun.config.arguments import (
     overrides_first,
     refuse_unreadable_flags,
 )
+from odrun.config.bases import fetch_base
 from odrun.config.location import conf_dir
 from odrun.errors import InputError, InterruptedRunError, OdrunError, RunFailedError
 from odrun.runs.directory import RunDirectory
 from odrun.settings import Job, PrepareJob, TrainJob
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One run that ended: `number` within its sweep (None for a single run), and the error that ended it, if any."""
-
-    number: int | None
-    directory: Path
-    overrides: tuple[str, ...]
-    error: OdrunError | None
 
 
 class Command(Protocol):
@@ -54,13 +45,19 @@ class Command(Protocol):
 
 @dataclass
 class _Session:
-    """The runs of this process, in the order they ended."""
+    """What Hydra runs for each job of a command; `error` is what ended a run in this process, if anything did."""
 
+    command: str
     do: Command
-    trials: list[Trial] = field(default_factory=list)
+    error: OdrunError | None = None
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """A launcher may have taken it to another process, where Hydra knows nothing of odrun."""
+        self.__dict__.update(state)
+        _register(self.command)
 
     def run(self, config: DictConfig) -> None:
-        """Run one job that Hydra composed; an error is kept rather than raised, so that a sweep goes on."""
+        """Run one job that Hydra composed; the error of a single run is kept, that of a trial is its result."""
         facts = HydraConfig.get()
         number = facts.job.num if facts.mode == RunMode.MULTIRUN else None
         directory = RunDirectory(Path(facts.runtime.output_dir))
@@ -69,14 +66,18 @@ class _Session:
             _say(f"trial {number}: {' '.join(overrides)}", sys.stdout)
         error = self._attempt(config, directory, overrides)
         _remove_empty(directory.path)
-        self.trials.append(Trial(number, directory.path, overrides, error))
-        if number is not None and error is not None:
-            _say(f"odrun: trial {number} failed: {error}", sys.stderr)
+        if number is None or isinstance(error, InterruptedRunError):
+            self.error = error
+        if number is None or error is None:
+            return
+        _say(f"odrun: trial {number} failed: {error}", sys.stderr)
         if isinstance(error, InterruptedRunError):
             raise KeyboardInterrupt from error
+        raise error
 
     def _attempt(self, config: DictConfig, directory: RunDirectory, overrides: tuple[str, ...]) -> OdrunError | None:
         try:
+            fetch_base(config)
             job = jobs.settings(config)
             self.do(job, directory=directory, overrides=overrides, config_text=jobs.config_text(config))
         except InputError as error:
@@ -95,9 +96,8 @@ def run(command: str, arguments: Sequence[str], *, do: Command | None = None) ->
 
     `do` does the work of each job; it is `do_job` unless a test or another program brings its own.
     """
-    schemas.register()
-    resolvers.register()
-    session = _Session(do_job if do is None else do)
+    _register(command)
+    session = _Session(command, do_job if do is None else do)
     try:
         refuse_unreadable_flags(command, arguments)
         sweep.check(command, arguments)
@@ -120,11 +120,15 @@ def run(command: str, arguments: Sequence[str], *, do: Command | None = None) ->
             raise
         return _tell(_unusable_path(error))
     except KeyboardInterrupt:
-        stopped = [trial.error for trial in session.trials if isinstance(trial.error, InterruptedRunError)]
-        if stopped:
-            return _tell(stopped[-1])
+        if session.error is not None:
+            return _tell(session.error)
         raise
-    return _conclude(session.trials)
+    return 0 if session.error is None else _tell(session.error)
+
+
+def _register(command: str) -> None:
+    schemas.register(command)
+    resolvers.register()
 
 
 def do_job(job: Job, *, directory: RunDirectory, overrides: tuple[str, ...], config_text: str) -> None:
@@ -163,21 +167,6 @@ def _unusable_path(error: OSError) -> InputError:
     return InputError(f"the run directory cannot be made: {reason}", where=path, remedy="paths.outputs=DIR")
 
 
-def _conclude(trials: Sequence[Trial]) -> int:
-    _remove_sweep_without_runs(trials)
-    failed = [trial for trial in trials if trial.error is not None]
-    if not failed:
-        return 0
-    if failed[0].number is None and failed[0].error is not None:
-        return _tell(failed[0].error)
-    _say(f"odrun: {len(failed)} of {len(trials)} trials failed", sys.stderr)
-    for trial in failed:
-        _say(f"  {trial.number} {' '.join(trial.overrides)}: {trial.error and trial.error.what}", sys.stderr)
-        _say(f"    {trial.directory}", sys.stderr)
-    only_input = len(failed) == len(trials) and all(isinstance(trial.error, InputError) for trial in failed)
-    return InputError.exit_status if only_input else RunFailedError.exit_status
-
-
 def _tell(error: OdrunError) -> int:
     _say(f"odrun: {error}", sys.stderr)
     return error.exit_status
@@ -196,15 +185,6 @@ def _remove_empty(folder: Path) -> None:
         if any(path.iterdir()) or Path.cwd().is_relative_to(path):
             return
         path.rmdir()
-
-
-def _remove_sweep_without_runs(trials: Sequence[Trial]) -> None:
-    """Remove the directory of a sweep whose trials have all been refused: nothing but Hydra's note lies in it."""
-    for folder in {trial.directory.parent for trial in trials if trial.number is not None}:
-        note = folder / "multirun.yaml"
-        if note.is_file() and [*folder.iterdir()] == [note]:
-            note.unlink()
-            _remove_empty(folder)
 
 
 @contextmanager

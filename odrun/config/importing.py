@@ -86,7 +86,7 @@ def imported(file: Path, name: str) -> str:
         InputError: the file cannot be read, is one for TensorFlow 1, or has no optimizer to take a recipe from.
         OdrunError: what was written down does not compose to the same configuration.
     """
-    schemas.register()
+    schemas.register("train")
     resolvers.register()
     config = read(file)
     refuse_tf1(config, where=str(file))

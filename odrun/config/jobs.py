@@ -30,7 +30,7 @@ def composed(command: str, overrides: Sequence[str] = ()) -> Job:
         InputError: a value is out of its limits.
         hydra.errors.HydraException: the overrides do not compose.
     """
-    schemas.register()
+    schemas.register(command)
     resolvers.register()
     with initialize_config_dir(str(conf_dir()), version_base=HYDRA_VERSION_BASE):
         return settings(compose(command, overrides=list(overrides)))
@@ -52,7 +52,9 @@ def settings(config: DictConfig) -> Job:
             remedy="begin its defaults list with /schema/train@_here_ or with train",
         )
     if isinstance(job, (TrainJob, PrepareJob)):
-        job = replace(job, pipeline=based(job.pipeline, job.model, job.train, job.augmentation, job.paths.cache_dir))
+        cache, mirror = job.paths.cache_dir, job.zoo.mirror if isinstance(job, TrainJob) else None
+        node = based(job.pipeline, job.model, job.train, job.augmentation, cache=cache, mirror=mirror)
+        job = replace(job, pipeline=node)
     if isinstance(job, TrainJob):
         pipeline = build(job.pipeline, job.augmentation)
         refuse_incomplete(pipeline)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from hydra.core.config_store import ConfigStore
 
 from odrun.settings import PredictJob, PrepareJob, TrainJob
+from odrun.sweeps import plugins
 
 JOBS: dict[str, type] = {"train": TrainJob, "prepare": PrepareJob, "predict": PredictJob}
 
 
-def register() -> None:
-    """Store each job's dataclass as `schema/<command>`; calling it again changes nothing."""
+def register(command: str) -> None:
+    """Store each job's dataclass as `schema/<command>`, and what `command` runs its sweeps by; to be called at will."""
     store = ConfigStore.instance()
-    for command, job in JOBS.items():
-        store.store(group="schema", name=command, node=job, provider="odrun")
+    for name, job in JOBS.items():
+        store.store(group="schema", name=name, node=job, provider="odrun")
+    plugins.register(command)

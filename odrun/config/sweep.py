@@ -14,11 +14,14 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from odrun.config import composition, jobs
 from odrun.config.arguments import added_folders, asks_for_multirun, config_name, may_sweep, overrides_in
+from odrun.config.bases import fetch_base
 from odrun.config.location import conf_dir
 from odrun.errors import InputError
+from odrun.sweeps import warm
+from odrun.sweeps.sweeper import TARGET
 
 FAULTS_TOLD = 20
-_BASIC = f"{BasicSweeper.__module__}.{BasicSweeper.__name__}"
+_GRIDS = (TARGET, f"{BasicSweeper.__module__}.{BasicSweeper.__name__}")
 
 
 def check(command: str, arguments: Sequence[str]) -> None:
@@ -32,8 +35,9 @@ def check(command: str, arguments: Sequence[str]) -> None:
         return
     with _composed(command, arguments, RunMode.MULTIRUN) as master:
         multirun = asks_for_multirun(arguments) or master.hydra.mode == RunMode.MULTIRUN
-        if not multirun or master.hydra.sweeper["_target_"] != _BASIC:
+        if not multirun or master.hydra.sweeper["_target_"] not in _GRIDS:
             return
+        _refuse_launcher(master.hydra.launcher)
         trials = _trials(master)
         faults = [
             (number, overrides, error)
@@ -75,10 +79,21 @@ def _composed(command: str, arguments: Sequence[str], mode: RunMode) -> Iterator
         )
 
 
+def _refuse_launcher(launcher: DictConfig) -> None:
+    """Refuse settings of the warm launcher that are out of their limits; of others nothing is known."""
+    if launcher["_target_"] == warm.TARGET:
+        try:
+            OmegaConf.to_object(launcher)
+        except warm.SettingError as error:
+            raise InputError(str(error), where=f"hydra.launcher.{error.key}") from error
+
+
 def _fault(master: DictConfig, overrides: list[str], command: str) -> InputError | None:
     loader = GlobalHydra.instance().config_loader()
     try:
-        jobs.settings(_without_hydra(loader.load_sweep_config(master, overrides)))
+        trial = _without_hydra(loader.load_sweep_config(master, overrides))
+        fetch_base(trial)
+        jobs.settings(trial)
     except InputError as error:
         return jobs.with_argument(error, overrides)
     except composition.REFUSALS as error:

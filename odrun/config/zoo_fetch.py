@@ -6,6 +6,7 @@ Refused, as `InputError`: words that are not of this form, an unknown entry, and
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -28,7 +29,8 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     access, cache = ZooAccessSettings(given.mirror), PathSettings(outputs=".", cache=given.cache).cache_dir
     address = find(given.name, conf_dir() / "model").address
-    fetch_entry(given.name, address, mirror=access.mirror, cache=cache)
+    folder = fetch_entry(given.name, address, mirror=access.mirror, cache=cache)
+    sys.stdout.write(f"{folder}\n")
     return 0
 
 

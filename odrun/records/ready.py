@@ -19,7 +19,7 @@ from pathlib import Path
 from odrun.annotations.files import ListedFile, beginning, list_files
 from odrun.annotations.model import SPLITS, TRAIN, VALIDATION
 from odrun.annotations.named_parts import parts_by_name
-from odrun.annotations.parallel import map_in_order, usable_cores
+from odrun.annotations.parallel import map_in_order
 from odrun.annotations.problems import Policy, ProblemLog
 from odrun.errors import InputError, RunFailedError
 from odrun.records.index import RecordIndex
@@ -27,6 +27,7 @@ from odrun.records.label_map import label_map_classes
 from odrun.records.manifest import PartCounts
 from odrun.records.patterns import pattern_of
 from odrun.records.record_checks import CheckedRecord, check_record
+from odrun.runs.machine import usable_cores
 
 LOOKS_FOR = "TFRecord files (*.record, *.tfrecord, also in shards) and a label map (*.pbtxt)"
 _RECORD_NAME = re.compile(r".*\.(record|tfrecord)s?(-\d+-of-\d+)?", re.IGNORECASE | re.DOTALL)
@@ -103,7 +104,7 @@ def ready_records(
 
 
 def _is_record_file(file: ListedFile) -> bool:
-    return _RECORD_NAME.fullmatch(file.path.name) is not None
+    return _RECORD_NAME.fullmatch(file.file_name) is not None
 
 
 def _parts(folder: Path, files: list[ListedFile], problems: ProblemLog) -> dict[str, list[ListedFile]]:

@@ -7,12 +7,21 @@ import sys
 import time
 from pathlib import Path
 
-_IMPORTED_AT_S = time.monotonic()
+_imported_at_s = time.monotonic()
+
+
+def _begin_again() -> None:
+    global _imported_at_s
+    _imported_at_s = time.monotonic()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_again)
 
 
 def seconds_since_process_start() -> float:
-    """Seconds since this process began; where the system does not say, since this module was first imported."""
-    since_import_s = time.monotonic() - _IMPORTED_AT_S
+    """Seconds since this process began; where the system does not say, since this module was imported in it."""
+    since_import_s = time.monotonic() - _imported_at_s
     if not sys.platform.startswith("linux"):
         return since_import_s
     return max(_seconds_since_start_on_linux(), since_import_s)

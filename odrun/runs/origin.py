@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from odrun.runs.files import write_whole
+from odrun.runs.machine import usable_cores
 
 PACKAGES = (
     "odrun",
@@ -144,6 +145,9 @@ def _version(package: str) -> str | None:
 
 
 def _host() -> Host:
-    cpus = os.cpu_count() or 1
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cpus
-    return Host(platform=platform.platform(), machine=platform.machine(), cpus=cpus, usable_cpus=usable)
+    return Host(
+        platform=platform.platform(),
+        machine=platform.machine(),
+        cpus=os.cpu_count() or 1,
+        usable_cpus=usable_cores(),
+    )

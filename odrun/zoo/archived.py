@@ -19,6 +19,7 @@ from odrun.pipeline.tf1 import refuse_tf1
 from odrun.settings import BASE_ARCHIVE, AugmentationSettings, ModelSettings, TrainSettings
 from odrun.zoo.archive import unpack
 from odrun.zoo.catalog import archive_address
+from odrun.zoo.fetch import archive_at_hand
 
 CONFIG_NAME = "pipeline.config"
 _SIDES = {
@@ -27,23 +28,26 @@ _SIDES = {
 }
 
 
-def archived_folder(name: str, published: str | None, *, local: str | None, cache: Path) -> Path:
+def archived_folder(
+    name: str, published: str | None, *, local: str | None, cache: Path, mirror: str | None = None
+) -> Path:
     """The folder with the content of the entry's archive; `local` is the archive on this disk, or its folder.
 
-    Without `local` it is the one that has been fetched to the cache.
+    Without `local` it is the one that has been fetched to the cache, or that a `mirror` that is a folder has.
 
     Raises:
         InputError: there is no local copy of it, or it cannot be unpacked.
     """
-    fetched = cache / "zoo" / f"{published}.tar.gz"
-    if local is None and not fetched.is_file():
+    at_hand = None if published is None else archive_at_hand(f"{published}.tar.gz", cache, mirror)
+    if local is None and at_hand is None:
         address = "its archive" if published is None else archive_address(published)
         raise InputError(
             f"the configuration of {name} is in its archive, which has not been fetched",
             where="model.archive",
             remedy=f"odrun zoo fetch {name}, or fetch {address} by hand, and then model.archive=FILE.tar.gz",
         )
-    path = fetched if local is None else Path(local).expanduser().absolute()
+    path = Path(local).expanduser().absolute() if local is not None else at_hand
+    assert path is not None
     return path if path.is_dir() else unpack(path, cache)
 
 
@@ -64,7 +68,14 @@ def archived_config(folder: Path) -> PipelineConfig:
 
 
 def base_of(
-    base: str, name: str, published: str | None, *, archive: str | None, file: str | None, cache: Path
+    base: str,
+    name: str,
+    published: str | None,
+    *,
+    archive: str | None,
+    file: str | None,
+    cache: Path,
+    mirror: str | None,
 ) -> PipelineConfig:
     """The configuration that the entry `name` starts from: of its archive, or of the user's `file`.
 
@@ -72,7 +83,7 @@ def base_of(
         InputError: it is not given or not there, cannot be read, or is one for TensorFlow 1.
     """
     if base == BASE_ARCHIVE:
-        return archived_config(archived_folder(name, published, local=archive, cache=cache))
+        return archived_config(archived_folder(name, published, local=archive, cache=cache, mirror=mirror))
     if not file:
         raise InputError(
             "model.file is not given, and there is no default",
@@ -85,7 +96,13 @@ def base_of(
 
 
 def based(
-    node: Mapping[str, Any], model: ModelSettings, train: TrainSettings, augmentation: AugmentationSettings, cache: Path
+    node: Mapping[str, Any],
+    model: ModelSettings,
+    train: TrainSettings,
+    augmentation: AugmentationSettings,
+    *,
+    cache: Path,
+    mirror: str | None = None,
 ) -> dict[str, Any]:
     """The `pipeline` node on the base that `model.base` names; without a base as it is.
 
@@ -98,7 +115,15 @@ def based(
     """
     if model.base is None:
         return dict(node)
-    config = base_of(model.base, model.name, model.zoo.archive, archive=model.archive, file=model.file, cache=cache)
+    config = base_of(
+        model.base,
+        model.name,
+        model.zoo.archive,
+        archive=model.archive,
+        file=model.file,
+        cache=cache,
+        mirror=mirror,
+    )
     _refuse_other_size(config, model.input_px)
     base = node_of(following(config, train))
     if augmentation.steps:

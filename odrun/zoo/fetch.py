@@ -67,6 +67,20 @@ def fetch(
     return _opened(archive, relative, cache, report, progress)
 
 
+def archive_at_hand(relative: str, cache: Path, mirror: str | None) -> Path | None:
+    """The archive, by its path below the zoo's address, in the cache or a mirror that is a folder; None if in neither.
+
+    Raises:
+        InputError: the mirror is no folder.
+    """
+    target = cache / "zoo" / relative
+    if target.is_file():
+        return target
+    if mirror is None or is_address(mirror):
+        return None
+    return next((place for place in _places(mirror, relative) if place.is_file()), None)
+
+
 def _opened(archive: Path, relative: str, cache: Path, report: Report, progress: Progress) -> Path:
     """The unpacked archive, which is what it was when it was first used, and is recorded if this is the first use."""
     record, remedy = (
@@ -110,23 +124,28 @@ def _below(mirror: str, relative: str) -> str:
 
 
 def _in_folder(mirror: str, relative: str, by_hand: str) -> Path:
-    """The archive in a mirror that is a folder: by its path below the zoo's address, or by its name alone."""
-    try:
-        folder = Path(mirror).expanduser().absolute()
-        places = (folder / relative, folder / PurePosixPath(relative).name)
-        found = [place for place in places if place.is_file()]
-        is_folder = folder.is_dir()
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError(f"the mirror cannot be looked for: {reason}", where=MIRROR_KEY, remedy=by_hand) from error
-    if not is_folder:
-        raise InputError(
-            f"the mirror is neither a folder nor an http(s) address: {folder}",
-            where=f"{MIRROR_KEY}={mirror}",
-            remedy=f"{MIRROR_KEY}=DIR or {MIRROR_KEY}=http://HOST/PATH",
-        )
+    places = _places(mirror, relative)
+    found = [place for place in places if place.is_file()]
     if not found:
         raise InputError(
             f"the mirror does not have {' or '.join(map(str, places))}", where=f"{MIRROR_KEY}={mirror}", remedy=by_hand
         )
     return found[0]
+
+
+def _places(mirror: str, relative: str) -> tuple[Path, Path]:
+    """Where a mirror that is a folder has an archive: by its path below the zoo's address, or by its name alone."""
+    reason = ""
+    try:
+        folder = Path(mirror).expanduser().absolute()
+        is_folder = folder.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:
+        folder, is_folder = Path(mirror), False
+        reason = f" ({(error.strerror if isinstance(error, OSError) else None) or error})"
+    if not is_folder:
+        raise InputError(
+            f"the mirror is neither a folder nor an http(s) address: {folder}{reason}",
+            where=f"{MIRROR_KEY}={mirror}",
+            remedy=f"{MIRROR_KEY}=DIR or {MIRROR_KEY}=http://HOST/PATH",
+        )
+    return folder / relative, folder / PurePosixPath(relative).name

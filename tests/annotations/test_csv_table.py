@@ -28,7 +28,7 @@ def written(root: Path, files: dict[str, str | bytes]) -> Path:
 
 
 def listed(root: Path) -> list[ListedFile]:
-    files = [ListedFile(path.relative_to(root).as_posix(), path) for path in root.rglob("*") if not path.is_dir()]
+    files = [ListedFile(path.relative_to(root).as_posix(), root) for path in root.rglob("*") if not path.is_dir()]
     return sorted((file for file in files if file.suffix in csv_table.SUFFIXES), key=lambda file: file.name)
 
 

@@ -9,7 +9,7 @@ from odrun.annotations.image_paths import ImagePaths
 
 
 def listed(*names: str) -> list[ListedFile]:
-    return [ListedFile(name, Path(name)) for name in names]
+    return [ListedFile(name, Path()) for name in names]
 
 
 def found(images: list[str], annotation: str, stated: str, *others: str) -> str | None:

@@ -9,7 +9,7 @@ from odrun.annotations.lookup import ImageIndex, given_split
 
 
 def listed(*names: str) -> list[ListedFile]:
-    return [ListedFile(name, Path(name)) for name in names]
+    return [ListedFile(name, Path()) for name in names]
 
 
 def found(images: list[str], annotation: str, stated: str, others: tuple[str, ...] = ()) -> str | None:

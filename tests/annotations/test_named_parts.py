@@ -9,7 +9,7 @@ from odrun.annotations.named_parts import in_part_folders, parts_by_name
 
 
 def files(*names: str) -> list[ListedFile]:
-    return [ListedFile(name, Path("/data", name)) for name in names]
+    return [ListedFile(name, Path("/data")) for name in names]
 
 
 @pytest.mark.parametrize(

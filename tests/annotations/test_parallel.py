@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from odrun.annotations.parallel import Workers, map_in_order, usable_cores
+from odrun.annotations.parallel import Workers, map_in_order
 from odrun.errors import RunFailedError
 
 
@@ -46,10 +46,6 @@ def test_an_error_is_raised_at_its_turn():
     assert next(results) == 1
     with pytest.raises(ZeroDivisionError):
         next(results)
-
-
-def test_there_is_a_core_to_use():
-    assert usable_cores() >= 1
 
 
 def _die(number: int) -> int:

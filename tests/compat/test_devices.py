@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import ClassVar
 
 import pytest
 
 from odrun.compat import devices
-from odrun.compat.devices import gpu_peak_memory_mb, memory_faults_told, prepare_devices
+from odrun.compat.devices import SMALL_BATCH_PX, gpu_peak_memory_mb, memory_faults_told, prepare_devices
 from odrun.compat.tensorflow import tf
 from odrun.errors import RunFailedError
+from odrun.runs.machine import usable_cores
 
 
 class Config:
@@ -55,6 +59,47 @@ def test_determinism_is_switched_on_where_it_is_asked_for(two_gpus: list[object]
     prepare_devices(deterministic=True)
 
     assert two_gpus == [("second", True), "determinism"]
+
+
+THREADS = """
+import os, sys
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[1])])
+from odrun.compat.devices import prepare_devices
+from odrun.compat.tensorflow import tf
+prepare_devices(deterministic=False, batch_px=eval(sys.argv[2]))
+print(float(tf.ones([8, 8])[0, 0] + 0), tf.config.threading.get_intra_op_parallelism_threads())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(usable_cores() < 2, reason="two cores are needed")
+@pytest.mark.parametrize(
+    ("cores", "batch_px", "environment", "threads"),
+    [
+        (2, 8 * 160 * 160, {}, 1),
+        (2, SMALL_BATCH_PX + 1, {}, 0),
+        (2, None, {}, 0),
+        (1, 8 * 160 * 160, {}, 0),
+        (2, 8 * 160 * 160, {"TF_NUM_INTRAOP_THREADS": "2"}, 0),
+    ],
+)
+def test_small_batches_on_two_cores_get_one_thread_an_operation(
+    cores: int, batch_px: int | None, environment: dict[str, str], threads: int
+) -> None:
+    """0 stands for as many threads as TensorFlow sees fit."""
+    command = [sys.executable, "-c", THREADS, str(cores), repr(batch_px)]
+
+    told = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **environment})
+
+    assert told.stdout.split() == ["1.0", str(threads)]
+
+
+def test_threads_stay_where_tensorflow_has_begun() -> None:
+    tf.ones([]).numpy()
+
+    prepare_devices(deterministic=False, batch_px=1)
+
+    assert tf.config.threading.get_intra_op_parallelism_threads() == 0
 
 
 @pytest.mark.usefixtures("two_gpus")

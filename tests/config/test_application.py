@@ -46,6 +46,10 @@ class Recorder:
         (directory.path / "done").write_text("")
 
 
+# Trials in this process, where a recorder sees them.
+IN_PROCESS = "hydra/launcher=basic"
+
+
 def run(tmp_path: Path, recorder: Recorder, *arguments: str) -> int:
     return application.run("train", [f"paths.outputs={tmp_path}", *arguments], do=recorder)
 
@@ -77,7 +81,7 @@ def test_an_output_root_in_the_home_folder_is_found_there(tmp_path: Path, monkey
 
 def test_overrides_may_stand_on_both_sides_of_a_flag(tmp_path: Path) -> None:
     recorder = Recorder()
-    assert run(tmp_path, recorder, "train.steps=3", "-m", "train.seed=1,2") == 0
+    assert run(tmp_path, recorder, "train.steps=3", IN_PROCESS, "-m", "train.seed=1,2") == 0
     assert [(job.train.steps, job.train.seed) for job in recorder.jobs] == [(3, 1), (3, 2)]
 
 
@@ -115,7 +119,7 @@ def test_a_run_that_removed_its_own_directory_leaves_none_of_its_command_behind(
         directory.create().discard()
         raise InputError("no data")
 
-    for arguments in ([], ["-m", "train.seed=1,2"]):
+    for arguments in ([], [IN_PROCESS, "-m", "train.seed=1,2"]):
         assert application.run("train", [f"paths.outputs={tmp_path}", *arguments], do=discarding) == 2
         assert contents(tmp_path) == []
 
@@ -199,7 +203,7 @@ def test_a_sweep_runs_every_combination_in_a_directory_of_its_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recorder = Recorder()
-    assert run(tmp_path, recorder, "-m", "train.batch_size=8,16", "train.steps=100,200") == 0
+    assert run(tmp_path, recorder, IN_PROCESS, "-m", "train.batch_size=8,16", "train.steps=100,200") == 0
     assert [(job.train.batch_size, job.train.steps) for job in recorder.jobs] == [
         (8, 100),
         (8, 200),
@@ -216,7 +220,7 @@ def test_a_sweep_runs_every_combination_in_a_directory_of_its_own(
 
 def test_a_failed_trial_does_not_stop_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recorder = Recorder(lambda job: RunFailedError("diverged") if job.train.seed == 1 else None)
-    assert run(tmp_path, recorder, "-m", "train.seed=1,2,3") == 1
+    assert run(tmp_path, recorder, IN_PROCESS, "-m", "train.seed=1,2,3") == 1
     assert [job.train.seed for job in recorder.jobs] == [1, 2, 3]
     told = capsys.readouterr().err
     assert "odrun: trial 0 failed: diverged\n" in told
@@ -224,12 +228,12 @@ def test_a_failed_trial_does_not_stop_the_others(tmp_path: Path, capsys: pytest.
 
 
 def test_a_sweep_whose_trials_all_refuse_their_input_ends_with_2(tmp_path: Path) -> None:
-    assert run(tmp_path, Recorder(lambda _: InputError("no data")), "-m", "train.seed=1,2") == 2
+    assert run(tmp_path, Recorder(lambda _: InputError("no data")), IN_PROCESS, "-m", "train.seed=1,2") == 2
 
 
 def test_a_signal_ends_the_whole_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recorder = Recorder(lambda _: InterruptedRunError("stopped at step 5", signal_number=signal.SIGINT))
-    assert run(tmp_path, recorder, "-m", "train.seed=1,2,3") == 130
+    assert run(tmp_path, recorder, IN_PROCESS, "-m", "train.seed=1,2,3") == 130
     assert len(recorder.jobs) == 1
     assert "odrun: stopped at step 5\n" in capsys.readouterr().err
 
@@ -238,7 +242,7 @@ def test_a_sweep_with_a_wrong_trial_starts_none_and_leaves_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recorder = Recorder()
-    assert run(tmp_path, recorder, "-m", "train.steps=5,0,x") == 2
+    assert run(tmp_path, recorder, IN_PROCESS, "-m", "train.steps=5,0,x") == 2
     assert recorder.jobs == []
     assert contents(tmp_path) == []
     told = capsys.readouterr().err
@@ -248,7 +252,7 @@ def test_a_sweep_with_a_wrong_trial_starts_none_and_leaves_nothing(
 
 
 def test_of_many_wrong_trials_the_first_twenty_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(tmp_path, Recorder(), "-m", "train.seed=range(0,25)", "train.steps=0") == 2
+    assert run(tmp_path, Recorder(), IN_PROCESS, "-m", "train.seed=range(0,25)", "train.steps=0") == 2
     told = capsys.readouterr().err
     assert told.count("train.steps is 0; it has to be 1 or more") == 20
     assert told.endswith("\nand 5 more\n")
@@ -256,7 +260,7 @@ def test_of_many_wrong_trials_the_first_twenty_are_told(tmp_path: Path, capsys: 
 
 def test_a_sweep_can_be_chosen_as_a_group_option(tmp_path: Path) -> None:
     recorder = Recorder()
-    assert run(tmp_path, recorder, "sweep=learning_rate") == 0
+    assert run(tmp_path, recorder, IN_PROCESS, "sweep=learning_rate") == 0
     assert [job.train.learning_rate for job in recorder.jobs] == [0.001, 0.002, 0.004]
 
 
@@ -267,7 +271,7 @@ def test_a_users_own_folder_adds_options_to_runs_and_sweeps(tmp_path: Path) -> N
     recorder = Recorder()
     outputs = tmp_path / "outputs"
     assert run(outputs, recorder, f"--config-dir={own}", "experiment=mine", "train.steps=9") == 0
-    assert run(outputs, recorder, f"--config-dir={own}", "experiment=mine", "-m", "train.steps=1,2") == 0
+    assert run(outputs, recorder, f"--config-dir={own}", "experiment=mine", IN_PROCESS, "-m", "train.steps=1,2") == 0
     assert [(job.train.seed, job.train.steps) for job in recorder.jobs] == [(42, 9), (42, 1), (42, 2)]
 
 

@@ -213,7 +213,7 @@ def test_a_coco_file_becomes_the_record_of_the_od_api_s_own_converter(tf, tmp_pa
 
     held = [each | {"keypoints": seen} if each["id"] == 1 else each for each in annotations]
     (tmp_path / "a.json").write_text(json.dumps({"images": [stated], "annotations": held, "categories": [person]}))
-    files = [ListedFile(name, tmp_path / name) for name in ("a.jpg", "a.json")]
+    files = [ListedFile(name, tmp_path) for name in ("a.jpg", "a.json")]
     (read,) = read_coco(files, ProblemLog())
     boxes = tuple(
         Box(

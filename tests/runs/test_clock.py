@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -23,7 +24,7 @@ def test_time_before_the_import_is_counted() -> None:
 
 def test_where_the_system_does_not_say_the_import_is_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock.sys, "platform", "plan9")
-    monkeypatch.setattr(clock, "_IMPORTED_AT_S", clock.time.monotonic() - 5)
+    monkeypatch.setattr(clock, "_imported_at_s", clock.time.monotonic() - 5)
     assert 5 <= clock.seconds_since_process_start() < 60
 
 
@@ -34,3 +35,18 @@ def test_memory_that_was_used_is_in_the_peak() -> None:
     after = clock.peak_memory_mb()
     assert after is not None
     assert 5 < before < len(held) / 1e6 + before * 0.5 < after
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_forked_process_counts_from_its_own_start() -> None:
+    program = (
+        "import os, time\n"
+        "from odrun.runs.clock import seconds_since_process_start\n"
+        "time.sleep(0.5)\n"
+        "if os.fork():\n"
+        "    os.wait()\n"
+        "else:\n"
+        "    print(seconds_since_process_start())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
+    assert float(done.stdout) < 0.5

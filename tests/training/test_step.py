@@ -47,7 +47,7 @@ def test_a_step_equals_that_of_the_engine(compose_tiny: Callable[..., Any], batc
 
     optimizers = "pipeline.train_config.optimizer"
     rate = "{learning_rate:{constant_learning_rate:{learning_rate:0.01}}}"
-    tiny = compose_tiny(f"{optimizers}.adam_optimizer=null", f"{optimizers}.momentum_optimizer={rate}")
+    tiny = compose_tiny(f"{optimizers}.adam_optimizer=null", f"+{optimizers}.momentum_optimizer={rate}")
     config = tiny.pipeline.train_config
     with library_code_unconverted():
         outcomes = []
@@ -144,7 +144,7 @@ def test_a_halved_rate_is_the_rate_of_the_optimizer(compose_tiny: Callable[..., 
     rate = "{learning_rate:{constant_learning_rate:{learning_rate:0.01}},momentum_optimizer_value:0.0}"
     tiny = compose_tiny(
         f"{optimizers}.adam_optimizer=null",
-        f"{optimizers}.momentum_optimizer={rate}",
+        f"+{optimizers}.momentum_optimizer={rate}",
         "pipeline.train_config.gradient_clipping_by_norm=0",
     )
     changes = []
