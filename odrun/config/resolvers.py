@@ -122,9 +122,15 @@ def keeps_averages(as_the_entry_says: bool, *, _root_: DictConfig) -> bool:
 def archived(name: str, *, _root_: DictConfig) -> float:
     """A number of the recipe in the entry's archive or file, by its name in `model.official`."""
     model, cache = _root_.model, Path(_root_.paths.cache).expanduser().absolute()
-    mirror = OmegaConf.select(_root_, "zoo.mirror")
-    given = model.archive, model.file
-    config = base_of(model.base, model.name, model.zoo.archive, given, cache=cache, mirror=mirror)
+    config = base_of(
+        model.base,
+        model.name,
+        model.zoo.archive,
+        archive=model.archive,
+        file=model.file,
+        cache=cache,
+        mirror=OmegaConf.select(_root_, "zoo.mirror"),
+    )
     value: float = getattr(official_recipe(config), name)
     return value
 

@@ -71,19 +71,17 @@ def base_of(
     base: str,
     name: str,
     published: str | None,
-    given: tuple[str | None, str | None],
     *,
+    archive: str | None,
+    file: str | None,
     cache: Path,
     mirror: str | None,
 ) -> PipelineConfig:
-    """The configuration that the entry `name` starts from: of its archive, or of a file of the user's.
-
-    `given` are the local archive and the file that the user names; the other arguments are those of `archived_folder`.
+    """The configuration that the entry `name` starts from: of its archive, or of the user's `file`.
 
     Raises:
         InputError: it is not given or not there, cannot be read, or is one for TensorFlow 1.
     """
-    archive, file = given
     if base == BASE_ARCHIVE:
         return archived_config(archived_folder(name, published, local=archive, cache=cache, mirror=mirror))
     if not file:
@@ -117,8 +115,15 @@ def based(
     """
     if model.base is None:
         return dict(node)
-    given = model.archive, model.file
-    config = base_of(model.base, model.name, model.zoo.archive, given, cache=cache, mirror=mirror)
+    config = base_of(
+        model.base,
+        model.name,
+        model.zoo.archive,
+        archive=model.archive,
+        file=model.file,
+        cache=cache,
+        mirror=mirror,
+    )
     _refuse_other_size(config, model.input_px)
     base = node_of(following(config, train))
     if augmentation.steps:

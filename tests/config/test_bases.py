@@ -71,7 +71,7 @@ def test_a_run_fetches_the_configuration_of_its_entry(
 def test_a_sweep_fetches_it_before_its_trials_are_checked(tmp_path: Path, mirror: Path, done: Any) -> None:
     batch_sizes, do = done
 
-    assert run("train", ["-m", *given(tmp_path, mirror), "train.steps=10,20"], do=do) == 0
+    assert run("train", ["-m", *given(tmp_path, mirror), "hydra/launcher=basic", "train.steps=10,20"], do=do) == 0
 
     assert batch_sizes == [128, 128]
 
