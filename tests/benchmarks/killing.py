@@ -20,7 +20,7 @@ from odrun.compat.tensorflow import tf
 from odrun.runs.steps import steps_in
 
 EVERY = 25
-STEPS = 1500
+STEPS = 4000
 JOB = (
     "train",
     f"train.steps={STEPS}",
