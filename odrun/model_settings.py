@@ -13,6 +13,8 @@ from odrun.limits import check
 
 CHECKPOINT_NONE = "none"
 CHECKPOINT_ZOO = "zoo"
+ZOO_ADDRESS = "http://download.tensorflow.org/models/object_detection/tf2/"
+"""Where the archives lie. Source: g3doc/tf2_detection_zoo.md of tensorflow/models, research/object_detection."""
 BASE_ARCHIVE = "archive"
 BASE_FILE = "file"
 

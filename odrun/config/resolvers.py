@@ -5,7 +5,6 @@ Those with a parameter `_root_` get the whole config from OmegaConf, so that an 
 
 from __future__ import annotations
 
-import os
 import re
 import textwrap
 from pathlib import Path
@@ -16,6 +15,7 @@ from yaml import YAMLError
 
 from odrun.config.location import conf_dir
 from odrun.pipeline.follow import official_recipe
+from odrun.runs.machine import user_cache
 from odrun.zoo.archived import base_of
 
 NAME_BYTES_MAX = 120
@@ -73,15 +73,6 @@ def name_of_run(path: str) -> str:
     except (OSError, UnicodeDecodeError, YAMLError, OmegaConfBaseException):
         names = [None]
     return file_name(folder_name(path) if None in names else "-".join(map(str, names)))
-
-
-def user_cache() -> str:
-    """The user's cache folder: `XDG_CACHE_HOME` where it is set to an absolute path, else `~/.cache`.
-
-    Source: XDG Base Directory Specification, which has relative and empty values ignored.
-    """
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    return given if Path(given).is_absolute() else "~/.cache"
 
 
 def in_proportion(value: float, reference: float, reference_now: float) -> float:

@@ -12,8 +12,8 @@ from typing import NoReturn
 
 from odrun.commands.zoo_fetch import fetch_entry
 from odrun.config.location import conf_dir
-from odrun.config.resolvers import user_cache
 from odrun.errors import InputError
+from odrun.runs.machine import user_cache
 from odrun.settings import PathSettings, ZooAccessSettings
 from odrun.zoo.catalog import find
 

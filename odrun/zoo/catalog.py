@@ -15,10 +15,9 @@ from typing import Any
 import yaml
 
 from odrun.errors import InputError, nearest
+from odrun.model_settings import ZOO_ADDRESS
 from odrun.settings import BASE_ARCHIVE, OfficialSettings
 
-ZOO_ADDRESS = "http://download.tensorflow.org/models/object_detection/tf2/"
-"""Where the archives lie. Source: g3doc/tf2_detection_zoo.md of tensorflow/models, research/object_detection."""
 BOXES = "boxes"
 _GLOBAL = "@_global_"
 _GROUP = "/model/"

@@ -13,13 +13,13 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from odrun.errors import InputError
+from odrun.model_settings import ZOO_ADDRESS
 from odrun.transfer.addresses import is_address, parse_address
 from odrun.transfer.archives import unwritable
 from odrun.transfer.download import STALLED_S, download_to
 from odrun.transfer.source import Progress, Report
 from odrun.zoo import lock
 from odrun.zoo.archive import unpack
-from odrun.zoo.catalog import ZOO_ADDRESS
 
 ADDRESS_KEY = "model.zoo.archive"
 MIRROR_KEY = "zoo.mirror"

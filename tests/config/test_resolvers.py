@@ -48,16 +48,6 @@ def test_predictions_are_named_after_the_data_and_model_of_the_run(tmp_path: Pat
     assert resolvers.name_of_run("") == "run"
 
 
-@pytest.mark.parametrize(
-    ("given", "cache"), [("/var/cache", "/var/cache"), ("", "~/.cache"), ("relative", "~/.cache"), (None, "~/.cache")]
-)
-def test_the_cache_follows_xdg(given: str | None, cache: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    if given is not None:
-        monkeypatch.setenv("XDG_CACHE_HOME", given)
-    assert resolvers.user_cache() == cache
-
-
 def test_a_value_in_proportion_is_exact_at_its_reference() -> None:
     assert resolvers.in_proportion(0.026666, 0.08, 0.08) == 0.026666
     assert resolvers.in_proportion(0.02, 0.2, 0.1) == pytest.approx(0.01)

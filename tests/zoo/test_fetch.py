@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from odrun.errors import InputError
+from odrun.model_settings import ZOO_ADDRESS
 from odrun.settings import ModelSettings, OfficialSettings, ZooSettings
 from odrun.transfer.download import TRIES
-from odrun.zoo.catalog import ZOO_ADDRESS
 from odrun.zoo.fetch import fetch
 from odrun.zoo.start import starting_checkpoint
 
