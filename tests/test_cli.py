@@ -69,7 +69,7 @@ def test_the_help_lists_the_commands_that_exist_and_no_others(capsys: pytest.Cap
     assert cli.run(["--help"]) == 0
     text = capsys.readouterr().out
     listed = text.partition("commands:\n")[2].partition("\n\n")[0].splitlines()
-    assert [line.split()[0] for line in listed] == ["train", "prepare", "predict", "zoo", "import", "doctor"]
+    assert [line.split()[0] for line in listed] == ["train", "prepare", "predict", "zoo", "import", "init", "doctor"]
     folder = Path(cli.__file__).parent
     conf = next(place for place in (folder / "conf", folder.parent / "conf") if place.is_dir())
     assert all((conf / f"{command}.yaml").is_file() for command in cli.COMMANDS)
@@ -89,7 +89,7 @@ def test_the_version_is_that_of_the_installed_package(arguments: list[str], caps
 
 @pytest.mark.parametrize(
     ("command", "remedy"),
-    [("trian", "did you mean train"), ("zzz", "valid: doctor, import, predict, prepare, train, zoo")],
+    [("trian", "did you mean train"), ("zzz", "valid: doctor, import, init, predict, prepare, train, zoo")],
 )
 def test_an_unknown_command_is_answered_with_the_nearest(
     command: str, remedy: str, capsys: pytest.CaptureFixture[str]
@@ -169,7 +169,7 @@ def test_ctrl_c_before_a_run_has_begun_ends_with_130(
 @pytest.mark.parametrize(
     ("line", "completions"),
     [
-        ("odrun ", ["train", "prepare", "predict", "zoo", "import", "doctor"]),
+        ("odrun ", ["train", "prepare", "predict", "zoo", "import", "init", "doctor"]),
         ("odrun pre", ["prepare", "predict"]),
         ("odrun train dataset=", ["dataset=digits", "dataset=folder", "dataset=voc"]),
         ("odrun train train.st", ["train.steps="]),

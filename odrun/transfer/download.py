@@ -31,6 +31,8 @@ KEY = "dataset.path"
 STALLED_S = 60.0
 TRIES = 6
 """Without getting further, each after twice the wait: 31 seconds in all."""
+TRIES_UNKNOWN = 2
+"""As long as no server of that name has been found: mostly there is no network."""
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 60.0
 FURTHER_BYTES = 1 << 20
@@ -111,23 +113,25 @@ class _Fetching:
 
     def fetch(self) -> None:
         self.report(f"fetching {self.address.shown} to {self.part.target}")
-        tries, furthest_bytes = 0, self.part.found()[0]
+        tries, tries_max, furthest_bytes = 0, TRIES_UNKNOWN, self.part.found()[0]
         while True:
             try:
                 self._fetch_the_rest()
                 break
             except _ChangedError:
-                tries += 1
+                tries, tries_max = tries + 1, TRIES
                 failed = LostConnectionError("its file changes while it is fetched", wait_s=0)
                 self.report(f"{self.address.shown} is not the file that it was: fetched from its beginning")
             except LostConnectionError as error:
                 done_bytes = self._done_bytes()
                 tries = 1 if done_bytes >= furthest_bytes + FURTHER_BYTES else tries + 1
                 furthest_bytes = max(furthest_bytes, done_bytes)
+                # Who has been found once is there, and only lost for a while.
+                tries_max = tries_max if error.is_unknown else TRIES
                 failed = error
             except RefusedByServerError as error:
                 raise self._failed(f"{self.address.shown} {error}") from error
-            if tries >= TRIES:
+            if tries >= tries_max:
                 raise self._failed(f"{self.address.shown} could not be fetched in {tries} tries: {failed}") from failed
             self._wait(failed, tries)
         self.part.finish()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import re
+import socket
 import ssl
 import urllib.error
 import urllib.request
@@ -27,11 +28,15 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 
 class LostConnectionError(Exception):
-    """The server could not be reached, broke off or is overloaded; `wait_s` is what it asks to wait, if it does."""
+    """The server could not be reached, broke off or is overloaded; `wait_s` is what it asks to wait, if it does.
 
-    def __init__(self, message: str, *, wait_s: float | None = None) -> None:
+    `is_unknown` says that there is no server of that name, or no network to ask.
+    """
+
+    def __init__(self, message: str, *, wait_s: float | None = None, is_unknown: bool = False) -> None:
         super().__init__(message)
         self.wait_s = wait_s
+        self.is_unknown = is_unknown
 
 
 class RefusedByServerError(Exception):
@@ -169,7 +174,8 @@ def _unreachable(reason: object) -> Exception:
     if isinstance(reason, http.client.RemoteDisconnected):
         return LostConnectionError("the server broke off")
     if isinstance(reason, OSError):
-        return LostConnectionError(f"the connection failed: {_line(reason.strerror or reason).lower()}")
+        told = f"the connection failed: {_line(reason.strerror or reason).lower()}"
+        return LostConnectionError(told, is_unknown=isinstance(reason, socket.gaierror))
     return LostConnectionError(f"the connection failed: {_line(reason)}")
 
 

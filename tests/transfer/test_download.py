@@ -16,7 +16,7 @@ import pytest
 
 from odrun.errors import InputError
 from odrun.transfer import download as module
-from odrun.transfer.download import TRIES, download
+from odrun.transfer.download import TRIES, TRIES_UNKNOWN, download
 
 Serving = Callable[..., AbstractContextManager[Any]]
 CONTENT = random.Random(0).randbytes(3 << 20)
@@ -348,6 +348,32 @@ def test_an_unreachable_server_is_told(tmp_path: Path, watching: Watching) -> No
     with pytest.raises(InputError, match="tries: the connection failed: connection refused"):
         watching.fetch_address(f"http://127.0.0.1:{port}/a.zip", tmp_path)
     assert len(watching.waits) == TRIES - 1
+
+
+def test_without_a_network_it_is_told_soon(tmp_path: Path, watching: Watching) -> None:
+    """Names that end in .invalid belong to nobody (RFC 2606)."""
+    with pytest.raises(InputError, match=f"in {TRIES_UNKNOWN} tries: the connection failed"):
+        watching.fetch_address("http://zoo.invalid/a.zip", tmp_path)
+    assert len(watching.waits) == TRIES_UNKNOWN - 1
+
+
+def test_a_network_that_is_lost_on_the_way_is_waited_for(
+    tmp_path: Path, watching: Watching, serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    find = socket.getaddrinfo
+
+    def lost(*arguments: Any, **more: Any) -> Any:
+        asked.append(arguments)
+        if 1 < len(asked) < TRIES_UNKNOWN + 3:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return find(*arguments, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", lost)
+    with serving(content=CONTENT, faults=1, cut_after=1000) as server:
+        assert watching.fetch(server, tmp_path).read_bytes() == CONTENT
+
+    assert len(asked) == TRIES_UNKNOWN + 3
 
 
 def test_an_unwritable_cache_is_told(tmp_path: Path, watching: Watching, serving: Serving) -> None:
