@@ -40,6 +40,7 @@ from odrun.annotations.problems import ProblemLog
 LOOKS_FOR = "COCO JSON (*.json with images, annotations and categories) with its images"
 SUFFIXES = IMAGE_SUFFIXES | {".json"}
 _A_LIST_OF_OBJECTS = re.compile(r'\s*\{.*"(images|annotations|categories)"\s*:\s*\[\s*[{\]]', re.DOTALL)
+_IMAGES_OR_ANNOTATIONS = re.compile(r'"(images|annotations)"\s*:')
 _BEGINNING_BYTES = 16 << 10
 _KEYPOINTS_PREFIX, _INSTANCES_PREFIX = "person_keypoints_", "instances_"
 
@@ -101,6 +102,9 @@ def read_coco(files: list[ListedFile], problems: ProblemLog) -> Iterator[ImageAs
 def _looks_like_coco(file: ListedFile) -> bool:
     content = beginning(file, size_bytes=_BEGINNING_BYTES)
     text = content.decode(json.detect_encoding(content), "replace")
+    if len(content) < _BEGINNING_BYTES and not _IMAGES_OR_ANNOTATIONS.search(text):
+        # The whole file: Label Studio writes its categories beside YOLO's text files.
+        return False
     return _A_LIST_OF_OBJECTS.match(text) is not None
 
 

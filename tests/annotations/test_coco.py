@@ -354,7 +354,9 @@ def test_a_link_to_nothing_and_one_without_end_are_problems(tmp_path):
     [
         (document(), True),
         (document(annotations=[], images=[], categories=[]), True),
-        ('{"info": {}, "licenses": [{"id": 1}],\n "categories":\n[\n{"id": 0}]', True),
+        ('{"info": {}, "licenses": [{"id": 1}],\n "categories":\n[\n{"id": 0}], "images": []', True),
+        ('{"categories": [{"id": 0}],' + 16384 * " ", True),
+        ('{"categories": [{"id": 0, "name": "cat"}], "info": {"contributor": "Label Studio"}}', False),
         ('{"name": "odd", "categories": ["Other"]}', False),
         ('[{"images": [{"id": 1}]}]', False),
         ('{"version": "5", "shapes": [{"label": "cat"}]}', False),
