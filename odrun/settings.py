@@ -280,6 +280,13 @@ class TrainJob:
 
 
 @dataclass
+class CheckJob(TrainJob):
+    """All that `odrun check` is told: a training, and whether its model is to be built, too (`deep`)."""
+
+    deep: bool
+
+
+@dataclass
 class PredictJob:
     """All that `odrun predict` is told: a run, and a file, folder or glob of images.
 
@@ -311,4 +318,4 @@ class PrepareJob:
     verbose: bool
 
 
-Job: TypeAlias = TrainJob | PredictJob | PrepareJob
+Job: TypeAlias = TrainJob | CheckJob | PredictJob | PrepareJob

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hydra.core.config_store import ConfigStore
 
-from odrun.settings import PredictJob, PrepareJob, TrainJob
+from odrun.settings import CheckJob, PredictJob, PrepareJob, TrainJob
 
-JOBS: dict[str, type] = {"train": TrainJob, "prepare": PrepareJob, "predict": PredictJob}
+JOBS: dict[str, type] = {"train": TrainJob, "check": CheckJob, "prepare": PrepareJob, "predict": PredictJob}
 
 
 def register() -> None:
