@@ -12,6 +12,7 @@ from odrun.errors import InputError, OdrunError, RunFailedError, nearest
 COMMANDS = {
     "train": "the main job: data to records, training with evaluation, metrics, export, pictures (-m sweeps)",
     "prepare": "annotations to checked and split TFRecords, label map, pictures of the data; train does it by itself",
+    "check": "all of a training that can be judged before it begins, without TensorFlow; what was changed, and by whom",
     "predict": "detections of a trained run on images, as pictures and as COCO JSON",
 }
 TOOLS: dict[str, tuple[str, str]] = {

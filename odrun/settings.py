@@ -281,6 +281,13 @@ class TrainJob:
 
 
 @dataclass
+class CheckJob(TrainJob):
+    """All that `odrun check` is told: a training, and whether its model is to be built, too (`deep`)."""
+
+    deep: bool
+
+
+@dataclass
 class PredictJob:
     """All that `odrun predict` is told: a run, and a file, folder or glob of images.
 
@@ -312,4 +319,4 @@ class PrepareJob:
     verbose: bool
 
 
-Job: TypeAlias = TrainJob | PredictJob | PrepareJob
+Job: TypeAlias = TrainJob | CheckJob | PredictJob | PrepareJob

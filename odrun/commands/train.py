@@ -6,9 +6,12 @@ What can be refused is refused before TensorFlow is imported, and leaves no run 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from odrun import compat
+from odrun.checks.finding import Finding, refuse_errors
+from odrun.commands.checking import cheap_findings
 from odrun.commands.course import Course
 from odrun.commands.preparing import image_folder, prepare
 from odrun.commands.resuming import Resumption, find, newest_step, refuse_other_data, refuse_reached
@@ -24,7 +27,7 @@ from odrun.report.terminal import Terminal
 from odrun.runs.collection import collection_paused
 from odrun.runs.directory import RunDirectory
 from odrun.runs.files import shown_path, write_whole
-from odrun.runs.log import quiet_terminal
+from odrun.runs.log import logger, quiet_terminal
 from odrun.runs.origin import collect
 from odrun.settings import TrainJob
 from odrun.zoo.start import starting_checkpoint
@@ -143,4 +146,15 @@ def _prepare(job: TrainJob, terminal: Terminal) -> tuple[CompletedPipeline, Prep
     terminal.stage("model", f"{job.model.name}, {start}")
     for note in (*pipeline.notes, *recipe_notes(pipeline.config, job.train, job.model.official)):
         terminal.fact(note)
+    _judge([*cheap_findings(job, pipeline.config, data)], terminal)
     return pipeline, data
+
+
+def _judge(findings: Sequence[Finding], terminal: Terminal) -> None:
+    """Refuse errors; warnings are shown and logged, notes are left to `odrun check`."""
+    refuse_errors(findings)
+    for finding in findings:
+        if finding.severity == "warning":
+            told = f"{finding.check}: {finding.what}" + (f"; {finding.remedy}" if finding.remedy else "")
+            terminal.warning(told)
+            logger.warning("%s", told)

@@ -33,7 +33,7 @@ from odrun.config.bases import fetch_base
 from odrun.config.location import conf_dir
 from odrun.errors import InputError, InterruptedRunError, OdrunError, RunFailedError
 from odrun.runs.directory import RunDirectory
-from odrun.settings import Job, PrepareJob, TrainJob
+from odrun.settings import CheckJob, Job, PrepareJob, TrainJob
 
 
 class Command(Protocol):
@@ -133,7 +133,20 @@ def _register(command: str) -> None:
 
 def do_job(job: Job, *, directory: RunDirectory, overrides: tuple[str, ...], config_text: str) -> None:
     """Do the job by its command, which is imported only now."""
-    if isinstance(job, TrainJob):
+    if isinstance(job, CheckJob):
+        from odrun.commands.check import check
+        from odrun.config.origins import origins
+
+        made = origins()
+        check(
+            job,
+            directory=directory,
+            overrides=overrides,
+            config_text=config_text,
+            official=made.official,
+            source_of=made.source_of,
+        )
+    elif isinstance(job, TrainJob):
         from odrun.commands.train import train
 
         train(job, directory=directory, overrides=overrides, config_text=config_text)

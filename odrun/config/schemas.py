@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from hydra.core.config_store import ConfigStore
 
-from odrun.settings import PredictJob, PrepareJob, TrainJob
+from odrun.settings import CheckJob, PredictJob, PrepareJob, TrainJob
 from odrun.sweeps import plugins
 
-JOBS: dict[str, type] = {"train": TrainJob, "prepare": PrepareJob, "predict": PredictJob}
+JOBS: dict[str, type] = {"train": TrainJob, "check": CheckJob, "prepare": PrepareJob, "predict": PredictJob}
 
 
 def register(command: str) -> None:

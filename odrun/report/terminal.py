@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TextIO
 
 from rich.console import Console, ConsoleDimensions
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID
-from rich.table import Column
+from rich.table import Column, Table
 from rich.text import Text
 
 from odrun.report.closing import Closing
@@ -27,6 +27,7 @@ IMAGES_PER_S = "train/images_per_s"
 _PLAIN_SHARE = 0.1
 _PLAIN_INTERVAL_S = 30.0
 _STAGE_WIDTH = 10
+_TABLE_WIDTH = 140
 
 
 class Terminal:
@@ -94,6 +95,25 @@ class Terminal:
                 shows[name](done, "")
 
             yield count
+
+    def table(self, heading: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Print rows under a heading; cells are folded to the terminal's width, never cut. Nothing without rows.
+
+        On a narrow terminal each row is a block of lines instead.
+        """
+        if not rows:
+            return
+        if self._console.width < _TABLE_WIDTH:
+            for first, *others in rows:
+                self.fact(first)
+                self.fact("  " + ", ".join(f"{name} {cell}" for name, cell in zip(heading[1:], others, strict=True)))
+            return
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+        for name in heading:
+            table.add_column(name, overflow="fold")
+        for row in rows:
+            table.add_row(*map(Text, row))
+        self._console.print(table)
 
     def closing(self, closing: Closing) -> None:
         """Print the closing table."""

@@ -26,6 +26,7 @@ _OWN_NAMES = (
     "origin.json",
     "metrics.jsonl",
     "problems.csv",
+    "check.json",
     "summary.json",
     "detections.json",
     "checkpoints",
@@ -151,6 +152,11 @@ class RunDirectory:
     def problems(self) -> Path:
         """What is wrong with the data, a line each (CSV)."""
         return self.path / "problems.csv"
+
+    @property
+    def check(self) -> Path:
+        """Of `odrun check`: what was found, and every field that differs from the model's official configuration."""
+        return self.path / "check.json"
 
     @property
     def log(self) -> Path:

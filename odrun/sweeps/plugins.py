@@ -10,6 +10,7 @@ from odrun.sweeps.warm.plugin import register_plugin
 
 PRELOAD = {
     "train": ("odrun.commands.train", "odrun.commands.fitting"),
+    "check": ("odrun.commands.check",),
     "prepare": ("odrun.commands.prepare",),
     "predict": ("odrun.commands.predict", "odrun.inference.detector"),
 }
