@@ -72,15 +72,6 @@ def test_the_help_lists_the_commands_that_exist_and_no_others(capsys: pytest.Cap
     listed = text.partition("commands:\n")[2].partition("\n\n")[0].splitlines()
     names = [line.split()[0] for line in listed]
     assert names == ["train", "prepare", "check", "predict", "zoo", "import", "init", "doctor"]
-        "train",
-        "prepare",
-        "check",
-        "predict",
-        "zoo",
-        "import",
-        "init",
-        "doctor",
-    ]
     folder = Path(cli.__file__).parent
     conf = next(place for place in (folder / "conf", folder.parent / "conf") if place.is_dir())
     assert all((conf / f"{command}.yaml").is_file() for command in cli.COMMANDS)
