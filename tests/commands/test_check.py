@@ -94,3 +94,17 @@ def test_an_archive_that_is_not_in_the_cache_is_not_fetched(shapes: Path, place:
     assert check(shapes, "model=ssd_mobilenet_v2_fpnlite_320x320", "train.steps=200") == 0
     found = {each["what"]: each["remedy"] for each in told(place)["findings"] if each["check"] == "checkpoint"}
     assert [*found.values()] == ["odrun zoo fetch ssd_mobilenet_v2_fpnlite_320x320"]
+
+
+@pytest.mark.slow
+def test_a_deep_check_builds_the_model_and_finds_a_checkpoint_of_another(
+    shapes: Path, place: Path, tmp_path: Path
+) -> None:
+    import tensorflow as tf
+
+    other = tf.train.Checkpoint(model=tf.train.Checkpoint(weights=tf.Variable([1.0, 2.0])))
+    prefix = other.write(str(tmp_path / "other" / "ckpt-0"))
+    assert check(shapes, "deep=true", f"model.checkpoint={prefix}") == 2
+    (error,) = [each for each in told(place)["findings"] if each["severity"] == "error"]
+    assert "the checkpoint holds none of the variables" in error["what"]
+    assert "model: built" in " ".join(f"{each['check']}: {each['what']}" for each in told(place)["findings"])
