@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from odrun.config.jobs import composed
-from odrun.settings import TrainJob
+from odrun.settings import CheckJob, TrainJob
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -17,7 +17,11 @@ CODE = "\n".join(re.findall(r"```\n(.*?)```", README, re.DOTALL))
 
 
 def train_commands() -> list[list[str]]:
-    lines = [line.partition("  #")[0] for line in CODE.splitlines() if line.startswith("odrun train")]
+    return commands("train")
+
+
+def commands(name: str) -> list[list[str]]:
+    lines = [line.partition("  #")[0] for line in CODE.splitlines() if line.startswith(f"odrun {name}")]
     return [shlex.split(line)[2:] for line in lines]
 
 
@@ -34,6 +38,11 @@ def test_a_train_command_of_the_readme_composes(arguments: list[str]) -> None:
         overrides.remove("job")
 
     assert isinstance(composed("train", overrides), TrainJob)
+
+
+@pytest.mark.parametrize("arguments", commands("check"), ids=" ".join)
+def test_a_check_command_of_the_readme_composes(arguments: list[str]) -> None:
+    assert isinstance(composed("check", arguments), CheckJob)
 
 
 def test_the_two_commands_of_the_first_minute_are_those_that_ci_runs() -> None:

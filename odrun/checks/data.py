@@ -60,11 +60,12 @@ def check_labels(data: PreparedData) -> Iterator[Finding]:
                 break
 
 
-def check_batch(images: int, *, batch_size: int) -> Iterator[Finding]:
-    """Whether the `images` to train on fill a batch."""
+def check_batch(images: int, *, of: int, batch_size: int) -> Iterator[Finding]:
+    """Whether the `images` to train on, out of so many, fill a batch."""
     if images < batch_size:
-        what = f"a batch has {batch_size} images, and {images} are there to train on"
-        yield Finding(_CHECK, "error", what, f"train.batch_size={max(images, 1)}")
+        what = f"a batch has {batch_size} images, and {images} of {of} are there to train on"
+        remedy = f"train.batch_size={images} or less, more images, or a larger train.fraction or train.max_images"
+        yield Finding(_CHECK, "error", what, remedy)
 
 
 def _shown(ids: Mapping[str, int]) -> str:

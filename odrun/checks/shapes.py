@@ -37,7 +37,7 @@ def check_image_size(pipeline: Any) -> Iterator[Finding]:
         key = f"pipeline.model.ssd.image_resizer.{shape}.{name}"
         if side < least:
             yield Finding(_IMAGES, "error", f"{key} is {side}, and {extractor} takes {least} or more", f"{key}={least}")
-        elif side % multiple:
+        elif side % multiple and pipeline.model.ssd.feature_extractor.pad_to_multiple % multiple:
             fitting = -(-side // multiple) * multiple
             what = f"{key} is {side}, and the levels of {extractor} need a multiple of {multiple}"
             yield Finding(_IMAGES, "error", what, f"{key}={fitting}")

@@ -70,6 +70,7 @@ def check(
             findings += [Finding("model", "note", note) for note in completed.notes]
             findings += [*cheap_findings(job, completed.config, data), *record_findings(data)]
             if job.deep:
+                terminal.stage("engine", "TensorFlow and the Object Detection API are being loaded")
                 findings += _deep(job, completed.config, data)
             made = changes(official, composed, completed.config, source_of)
             write_whole(directory.pipeline_config, to_text(completed.config))

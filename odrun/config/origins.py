@@ -151,7 +151,9 @@ def _lines(merged: Sequence[tuple[str, str]], folders: Sequence[Path]) -> dict[s
             continue
         node = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
         shown = _shown(file)
-        for key, line in _keys(node, package):
+        for key, line, is_value in _keys(node, package):
+            if is_value:
+                lines = {known: place for known, place in lines.items() if not known.startswith(f"{key}.")}
             lines[key] = f"{shown}:{line}"
     return lines
 
@@ -161,13 +163,14 @@ def _shown(file: Path) -> str:
     return f"conf/{file.relative_to(shipped)}" if file.is_relative_to(shipped) else shown_path(file)
 
 
-def _keys(node: yaml.Node | None, path: str) -> Iterator[tuple[str, int]]:
-    """Each key that is given a value below `node`, and the line it stands on, from 1."""
+def _keys(node: yaml.Node | None, path: str) -> Iterator[tuple[str, int, bool]]:
+    """Each key below `node` that is given a value or an empty mapping, its line from 1, and whether it is a value.
+
+    A value takes the place of all that other files had below the key; a mapping is merged with it.
+    """
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            if key.value == "defaults" and not path:
-                continue
             here = f"{path}.{key.value}" if path else str(key.value)
             if not isinstance(value, yaml.MappingNode) or not value.value:
-                yield here, key.start_mark.line + 1
+                yield here, key.start_mark.line + 1, not isinstance(value, yaml.MappingNode)
             yield from _keys(value, here)
