@@ -49,37 +49,53 @@ def check(
         InputError: an error was found; the directory stays.
     """
     directory.create()
-    with quiet_terminal(directory.log, verbose=job.verbose) as stream:
-        terminal = Terminal(stream)
-        terminal.stage("run", shown_path(directory.path))
-        compat.load()
-        composed = build(job.pipeline, job.augmentation)
-        findings: list[Finding] = []
-        checkpoint = _checkpoint(job, terminal, findings)
-        data = _data(job, terminal, findings)
-        made: tuple[Change, ...] = ()
-        if data is not None:
-            completed = complete(
-                composed,
-                train_records=data.train_records,
-                validation_records=data.validation_records,
-                label_map=data.label_map,
-                num_classes=len(data.classes),
-                checkpoint=checkpoint,
-            )
-            findings += [Finding("model", "note", note) for note in completed.notes]
-            findings += [*cheap_findings(job, completed.config, data), *record_findings(data)]
-            if job.deep:
-                terminal.stage("engine", "TensorFlow and the Object Detection API are being loaded")
-                findings += _deep(job, completed.config, data)
-            made = changes(official, composed, completed.config, source_of)
-            write_whole(directory.pipeline_config, to_text(completed.config))
-        findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
-        write_whole(directory.config, config_text)
-        write_whole(directory.check, _json(findings, made))
-        _tell(findings, made, terminal)
-        terminal.closing(_closing(findings, overrides, directory))
+    try:
+        with quiet_terminal(directory.log, verbose=job.verbose) as stream:
+            findings = _check(job, directory, overrides, config_text, official, source_of, Terminal(stream))
+    except InputError:
+        directory.discard()
+        raise
     refuse_errors(findings, where=shown_path(directory.check))
+
+
+def _check(
+    job: CheckJob,
+    directory: RunDirectory,
+    overrides: tuple[str, ...],
+    config_text: str,
+    official: PipelineConfig,
+    source_of: Callable[[str], Source],
+    terminal: Terminal,
+) -> list[Finding]:
+    terminal.stage("run", shown_path(directory.path))
+    compat.load()
+    composed = build(job.pipeline, job.augmentation)
+    findings: list[Finding] = []
+    checkpoint = _checkpoint(job, terminal, findings)
+    data = _data(job, terminal, findings)
+    made: tuple[Change, ...] = ()
+    if data is not None:
+        completed = complete(
+            composed,
+            train_records=data.train_records,
+            validation_records=data.validation_records,
+            label_map=data.label_map,
+            num_classes=len(data.classes),
+            checkpoint=checkpoint,
+        )
+        findings += [Finding("model", "note", note) for note in completed.notes]
+        findings += [*cheap_findings(job, completed.config, data), *record_findings(data)]
+        if job.deep:
+            terminal.stage("engine", "TensorFlow and the Object Detection API are being loaded")
+            findings += _deep(job, completed.config, data)
+        made = changes(official, composed, completed.config, source_of)
+        write_whole(directory.pipeline_config, to_text(completed.config))
+    findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
+    write_whole(directory.config, config_text)
+    write_whole(directory.check, _json(findings, made))
+    _tell(findings, made, terminal)
+    terminal.closing(_closing(findings, overrides, directory))
+    return findings
 
 
 def _checkpoint(job: CheckJob, terminal: Terminal, findings: list[Finding]) -> str | None:

@@ -146,11 +146,11 @@ def _prepare(job: TrainJob, terminal: Terminal) -> tuple[CompletedPipeline, Prep
     terminal.stage("model", f"{job.model.name}, {start}")
     for note in (*pipeline.notes, *recipe_notes(pipeline.config, job.train, job.model.official)):
         terminal.fact(note)
-    _judge([*cheap_findings(job, pipeline.config, data)], terminal)
+    judge([*cheap_findings(job, pipeline.config, data)], terminal)
     return pipeline, data
 
 
-def _judge(findings: Sequence[Finding], terminal: Terminal) -> None:
+def judge(findings: Sequence[Finding], terminal: Terminal) -> None:
     """Refuse errors; warnings are shown and logged, notes are left to `odrun check`."""
     refuse_errors(findings)
     for finding in findings:

@@ -100,7 +100,7 @@ def test_an_archive_that_is_not_in_the_cache_is_not_fetched(shapes: Path, place:
 def test_a_deep_check_builds_the_model_and_finds_a_checkpoint_of_another(
     shapes: Path, place: Path, tmp_path: Path
 ) -> None:
-    import tensorflow as tf
+    from odrun.compat.tensorflow import tf
 
     other = tf.train.Checkpoint(model=tf.train.Checkpoint(weights=tf.Variable([1.0, 2.0])))
     prefix = other.write(str(tmp_path / "other" / "ckpt-0"))
