@@ -106,13 +106,7 @@ def run(command: str, arguments: Sequence[str], *, do: Command | None = None) ->
     session = _Session(command, do_job if do is None else do)
     try:
         refuse_unreadable_flags(command, arguments)
-        planned = sweep.plan(command, arguments)
-        if do is None and planned.jobs:
-            share(planned.jobs)
-        with _arguments_of(command, planned.arguments):
-            hydra.main(config_path=str(conf_dir()), config_name=command, version_base=jobs.HYDRA_VERSION_BASE)(
-                session.run
-            )()
+        _run_planned(sweep.plan(command, arguments), session)
         if asks_for_config(arguments):
             sweep.check_shown(command, arguments)
     except OdrunError as error:
@@ -132,6 +126,15 @@ def run(command: str, arguments: Sequence[str], *, do: Command | None = None) ->
             return _tell(session.error)
         raise
     return 0 if session.error is None else _tell(session.error)
+
+
+def _run_planned(plan: sweep.Plan, session: _Session) -> None:
+    if session.do is do_job:
+        share(plan.jobs)
+    with _arguments_of(session.command, plan.arguments):
+        hydra.main(config_path=str(conf_dir()), config_name=session.command, version_base=jobs.HYDRA_VERSION_BASE)(
+            session.run
+        )()
 
 
 def _register(command: str) -> None:

@@ -117,10 +117,11 @@ def _checked(master: DictConfig, command: str) -> list[_Trial]:
     trials, faults = [], []
     given = _trials(master)
     for number, overrides in enumerate(given):
-        try:
-            trials.append(_trial(master, overrides, command))
-        except InputError as error:
-            faults.append((number, overrides, error))
+        found = _trial(master, overrides, command)
+        if isinstance(found, _Trial):
+            trials.append(found)
+        else:
+            faults.append((number, overrides, found))
     if faults:
         told = "\n".join(
             f"trial {number}: {' '.join(overrides)}\n{error}" for number, overrides, error in faults[:FAULTS_TOLD]
@@ -243,17 +244,17 @@ def _refuse_launcher(launcher: DictConfig) -> None:
             raise InputError(str(error), where=f"hydra.launcher.{error.key}") from error
 
 
-def _trial(master: DictConfig, overrides: list[str], command: str) -> _Trial:
-    """The trial of these overrides; `InputError` if it cannot run."""
+def _trial(master: DictConfig, overrides: list[str], command: str) -> _Trial | InputError:
+    """The trial of these overrides, or why it cannot run."""
     loader = GlobalHydra.instance().config_loader()
     try:
         config = _without_hydra(loader.load_sweep_config(master, overrides))
         fetch_base(config)
         return _Trial(overrides, jobs.settings(config), jobs.config_text(config))
     except InputError as error:
-        raise jobs.with_argument(error, overrides) from error
+        return jobs.with_argument(error, overrides)
     except composition.REFUSALS as error:
-        raise composition.explain(error, command, overrides) from error
+        return composition.explain(error, command, overrides)
 
 
 def _trials(master: DictConfig) -> list[list[str]]:

@@ -3,9 +3,9 @@
     {"objective": "AP", "best": 1, "trials": [{"number": 0, "dir": "0_train.seed=1", "overrides": ["train.seed=1"],
      "status": "completed", "pid": 4711, "metric": 0.41, "error": null}, ...]}
 
-`best` is the number of the best trial, `dir` lies below the sweep's directory (empty: not known yet), `metric` is the trial's value of the
-objective (the best one until now while it runs), `status` is pending, running, completed, stopped_early, interrupted or
-failed. All trials that are known beforehand are in it before the first one starts.
+`best` is the number of the best trial, `dir` lies below the sweep's directory (empty: not known yet), `metric` is the
+trial's value of the objective (the best one until now while it runs), `status` is pending, running, completed,
+stopped_early, interrupted or failed. All trials that are known beforehand are in it before the first one starts.
 """
 
 from __future__ import annotations

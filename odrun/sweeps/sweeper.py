@@ -115,6 +115,7 @@ class GridSweeper(Sweeper):
 
     def _run(self, lines: Sequence[record.TrialLine], folder: Path) -> dict[int, JobReturn]:
         """Run what is left of the trials, a batch at a time, and return what each returned, by its number."""
+        assert self.config is not None
         retried = bool(OmegaConf.select(self.config, "sweep.retry_failed", default=False))
         left = [line for line in lines if line.is_left or (retried and line.status == "failed")]
         writer = record.SweepRecord()

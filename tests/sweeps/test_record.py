@@ -149,5 +149,5 @@ def test_a_damaged_record_is_refused(content: str, tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_record_is_no_sweep(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="there is no sweep: sweep.json is missing"):
+    with pytest.raises(InputError, match=r"there is no sweep: sweep\.json is missing"):
         read_sweep(tmp_path)

@@ -81,6 +81,11 @@ def test_the_trials_run_in_processes_of_their_own(tmp_path: Path) -> None:
     assert sorted(line["pid"] for line in sweep_of(tmp_path)["trials"]) == sorted(pids)
 
 
+def test_the_directory_of_a_trial_is_named_by_what_differs(tmp_path: Path) -> None:
+    assert run(tmp_path, "warm", lambda _: None, "train.seed=1,2", "train.steps=5", "dataset=digits") == 0
+    assert [line["dir"] for line in sweep_of(tmp_path)["trials"]] == ["0_train.seed=1", "1_train.seed=2"]
+
+
 def test_a_bug_of_a_trial_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, "warm", failing(1, KeyError("missing")), "train.seed=1,2") == 1
     captured = capsys.readouterr()
