@@ -50,10 +50,13 @@ def held(sweep: Path, *, waiting: Callable[[], None]) -> Iterator[None]:
 
 
 def is_held(sweep: Path) -> bool:
-    """Whether a sweep is at work in its directory."""
+    """Whether a sweep is at work in its directory; trials alone, whose launcher was killed, are about to end."""
     try:
-        with (sweep / LOCK_NAME).open("a") as stream:
-            return not locked(stream.fileno(), wait=False)
+        with (sweep / LOCK_NAME).open("a+") as stream:
+            if locked(stream.fileno(), wait=False):
+                return False
+            stream.seek(0)
+            return _is_alive(stream.read().strip())
     except OSError:
         return False
 

@@ -87,6 +87,7 @@ def test_a_directory_where_a_sweep_is_at_work_is_refused(tmp_path: Path) -> None
 def test_trials_of_a_launcher_that_was_killed_are_waited_for(tmp_path: Path) -> None:
     process = holder(tmp_path, ORPHANED)
     process.wait()
+    assert not is_held(tmp_path)
     waited = []
     with held(tmp_path, waiting=lambda: waited.append(time.monotonic())):
         assert len(waited) == 1
