@@ -20,7 +20,7 @@ from typing import Any
 from parts import ODRUN
 
 STEPS = 120
-SEEDS = 4
+SEEDS = 8
 JOB = (
     "train",
     "-m",
@@ -34,7 +34,7 @@ JOB = (
     "hydra.launcher.n_jobs=2",
     "sweep.resume=auto",
 )
-EARLIEST_S, LATEST_S = 2.0, 40.0
+EARLIEST_S, LATEST_S = 2.0, 30.0
 _OF_THE_MACHINE = ("time", "train/step_s", "train/input_wait_s", "train/images_per_s", "system/peak_memory_mb")
 
 
@@ -45,14 +45,15 @@ def main(kills: int) -> None:
         killed, whole = Path(name) / "killed", Path(name) / "whole"
         killed.mkdir()
         whole.mkdir()
-        done = 0
+        done, unfinished = 0, [killed, whole]
         for number in range(1, kills + 1):
             if not killed_after(killed, generator.uniform(EARLIEST_S, LATEST_S)):
                 print(f"the sweep ended before kill {number}")
+                unfinished.remove(killed)
                 break
             done += 1
             print(f"kill {number}: {', '.join(states(killed))}", flush=True)
-        for folder in (killed, whole):
+        for folder in unfinished:
             subprocess.run([ODRUN, *JOB], cwd=folder, check=True, stdout=subprocess.DEVNULL)
         sweeps = list(killed.glob("outputs/sweeps/*/sweep.json"))
         results = [trial["dir"] for file in sweeps for trial in json.loads(file.read_text())["trials"]]
