@@ -107,7 +107,7 @@ class Terminal:
         needed = sum(max(map(len, column)) + _CELL_GAP for column in zip(heading, *rows, strict=True))
         if self._console.width < min(needed, _TABLE_WIDTH):
             for first, *others in rows:
-                self.fact(first)
+                self.fact(f"{heading[0]} {first}")
                 self.fact("  " + ", ".join(f"{name} {cell}" for name, cell in zip(heading[1:], others, strict=True)))
             return
         table = Table(box=None, padding=(0, _CELL_GAP, 0, 0), header_style="bold")

@@ -22,6 +22,7 @@ import yaml
 
 from odrun.errors import InputError
 from odrun.report.closing import Closing, override
+from odrun.report.parameter_axes import short_keys, shown_value
 from odrun.report.sweep_plots import TrialPoint, write_sweep_plots
 from odrun.report.terminal import Terminal
 from odrun.runs.directory import RunDirectory
@@ -129,7 +130,7 @@ class SweepResult:
 
     def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         """The heading and the rows of the closing table, the best trial first."""
-        names = _short(self.names)
+        names = short_keys(self.names)
         objective = [] if self.objective is None else [self.objective.name]
         heading = ("trial", *objective, *names, "status", "steps/s", "time")
         rows = []
@@ -140,7 +141,7 @@ class SweepResult:
                 (
                     str(row.line.number),
                     *value,
-                    *(row.parameters.get(name, "") for name in self.names),
+                    *(shown_value(row.parameters.get(name, "")) for name in self.names),
                     row.line.status,
                     "-" if speed is None else f"{speed:.3g}",
                     "-" if row.total_s is None else f"{row.total_s:.0f} s",
@@ -269,12 +270,6 @@ def _summary(directory: Path) -> Summary | None:
     with suppress(InputError, OSError):
         return Summary.read(RunDirectory(directory).summary)
     return None
-
-
-def _short(names: Sequence[str]) -> list[str]:
-    """The last parts of the keys, where they tell them apart."""
-    lasts = [name.rpartition(".")[2] for name in names]
-    return [last if lasts.count(last) == 1 else name for name, last in zip(names, lasts, strict=True)]
 
 
 def _plain(value: float | None) -> str:

@@ -153,3 +153,21 @@ def test_a_terminal_without_colours_gets_plain_lines(
         "training   step 1/2  loss 0.712  lr 0.079  92 images/s",
         "training   step 2/2  loss 0.712  lr 0.079  92 images/s",
     ]
+
+
+def test_a_table_that_is_too_wide_for_its_terminal_is_a_block_a_row() -> None:
+    stream = io.StringIO()
+    Terminal(stream).table(("trial", "AP", "model"), [("6", "0.5", "m" * 80), ("2", "0.4", "n")])
+    indent = " " * 11
+    assert stream.getvalue().splitlines() == [
+        f"{indent}trial 6",
+        f"{indent}  AP 0.5, model {'m' * 80}",
+        f"{indent}trial 2",
+        f"{indent}  AP 0.4, model n",
+    ]
+
+
+def test_a_table_that_fits_is_one() -> None:
+    stream = io.StringIO()
+    Terminal(stream).table(("trial", "AP"), [("6", "0.5")])
+    assert [line.rstrip() for line in stream.getvalue().splitlines()] == ["trial  AP", "6      0.5"]

@@ -138,3 +138,12 @@ def test_a_sweep_without_an_objective_has_a_table_and_no_plots(tmp_path: Path) -
     assert (tmp_path / "sweep.csv").read_text().startswith("trial,dir,status,dataset,objective,AP,")
     assert not (tmp_path / "plots").exists()
     assert not (tmp_path / "best").exists()
+
+
+def test_numbers_of_a_search_are_short_in_the_table_and_whole_in_the_file(tmp_path: Path) -> None:
+    rates = ("0.00023049944255391574", "0.0711")
+    lines = [write_trial(tmp_path, n, (f"train.learning_rate={rate}",), 0.5, 9) for n, rate in enumerate(rates)]
+    write_sweep(tmp_path, lines, Objective("AP"))
+    result = SweepResult.read(tmp_path)
+    assert [row[2] for row in result.table()[1]] == ["0.00023", "0.0711"]
+    assert [row["train.learning_rate"] for row in csv.DictReader(result.csv_text().splitlines())] == list(rates)
