@@ -142,9 +142,9 @@ def _parallel(
         axes.plot(range(len(names) + 1), [*heights, share], color=colormaps["viridis"](share * 0.9), linewidth=width)
     for place, scale in enumerate(scales):
         for text, height in scale.items():
-            axes.annotate(literal(text), (place, height), xytext=(4, 2), textcoords="offset points", fontsize=8)
+            _label(axes, literal(text), place, height)
     for value, height in {low: 0.5 if low == high else 0.0, high: 0.5 if low == high else 1.0}.items():
-        axes.annotate(f"{value:.3g}", (len(names), height), xytext=(4, 2), textcoords="offset points", fontsize=8)
+        _label(axes, f"{value:.3g}", len(names), height)
     axes.set_xticks(range(len(names) + 1), [*map(literal, names), literal(objective)])
     axes.set_yticks([])
     axes.set_xlim(-0.1, len(names) + 0.4)
@@ -152,6 +152,12 @@ def _parallel(
     axes.grid(visible=True, axis="x", color="#888888")
     axes.spines[:].set_visible(False)
     return figure
+
+
+def _label(axes: Axes, text: str, place: float, height: float) -> None:
+    """A value beside its axis, legible across lines."""
+    behind = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
+    axes.annotate(text, (place, height), xytext=(4, 3), textcoords="offset points", fontsize=8, bbox=behind, zorder=4)
 
 
 def _scale(texts: Sequence[str]) -> dict[str, float]:
