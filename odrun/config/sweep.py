@@ -17,7 +17,7 @@ from odrun.config.arguments import added_folders, asks_for_multirun, config_name
 from odrun.config.bases import fetch_base
 from odrun.config.location import conf_dir
 from odrun.errors import InputError
-from odrun.sweeps import warm
+from odrun.sweeps import clusters, warm
 from odrun.sweeps.sweeper import TARGET
 
 FAULTS_TOLD = 20
@@ -80,7 +80,8 @@ def _composed(command: str, arguments: Sequence[str], mode: RunMode) -> Iterator
 
 
 def _refuse_launcher(launcher: DictConfig) -> None:
-    """Refuse settings of the warm launcher that are out of their limits; of others nothing is known."""
+    """Refuse settings of the warm launcher that are out of their limits, and clusters that are not to be had."""
+    clusters.refuse_unusable(launcher)
     if launcher["_target_"] == warm.TARGET:
         try:
             OmegaConf.to_object(launcher)

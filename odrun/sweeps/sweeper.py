@@ -19,11 +19,13 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from odrun.errors import InputError, InterruptedRunError, OdrunError, RunFailedError
-from odrun.sweeps import record, warm
+from odrun.sweeps import clusters, record, warm
 from odrun.sweeps.warm.trials import LOG_NAME, RECORD_NAME
 
 PLUGIN_MODULE = "hydra_plugins.odrun_sweeper"
 TARGET = f"{PLUGIN_MODULE}.GridSweeper"
+_RECORDING = (warm.TARGET, *clusters.TARGETS)
+"""The launchers that write `sweep.json` themselves."""
 _NOTES = (record.SWEEP_NAME, "multirun.yaml")
 _TRIAL_NOTES = (RECORD_NAME, LOG_NAME)
 
@@ -80,7 +82,7 @@ class GridSweeper(Sweeper):
         returns: list[Sequence[JobReturn]] = []
         for batch in batches:
             returns.append(self._launched(batch, sum(map(len, returns)), folder))
-            if self.config.hydra.launcher["_target_"] != warm.TARGET:
+            if self.config.hydra.launcher["_target_"] not in _RECORDING:
                 _write(folder, [each for done in returns for each in done])
         _conclude([each for done in returns for each in done], folder)
         return returns

@@ -17,10 +17,11 @@ def register() -> None:
     from hydra.core.config_store import ConfigStore
 
     from odrun.sweeps.clusters.launchers import RayLauncher, SubmititLauncher
-    from odrun.sweeps.warm.plugin import register_plugins
+    from odrun.sweeps.warm.plugin import register_plugin
 
     # Hydra stores those of the installed plugins when it is first asked for them, and the last one stored counts.
-    register_plugins(SubmititLauncher, RayLauncher)
+    register_plugin(SubmititLauncher)
+    register_plugin(RayLauncher)
     store = ConfigStore.instance()
     for name, node in {"submitit_slurm": SlurmConf, "submitit_local": SubmititConf, "ray": RayLauncherConf}.items():
         store.store(group="hydra/launcher", name=name, node=node, provider="odrun")

@@ -11,9 +11,9 @@ from typing import Any, Optional
 
 from odrun.errors import InputError
 
-PLUGIN_MODULE = "hydra_plugins.odrun_clusters"
-SUBMITIT_TARGET = f"{PLUGIN_MODULE}.SubmititLauncher"
-RAY_TARGET = f"{PLUGIN_MODULE}.RayLauncher"
+SUBMITIT_MODULE, RAY_MODULE = "hydra_plugins.odrun_submitit", "hydra_plugins.odrun_ray"
+SUBMITIT_TARGET = f"{SUBMITIT_MODULE}.SubmititLauncher"
+RAY_TARGET = f"{RAY_MODULE}.RayLauncher"
 TARGETS = (SUBMITIT_TARGET, RAY_TARGET)
 LOCAL, SLURM = "local", "slurm"
 _EXTRAS = {SUBMITIT_TARGET: "submitit", RAY_TARGET: "ray"}

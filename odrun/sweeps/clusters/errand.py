@@ -1,0 +1,122 @@
+"""A trial as it travels to the machine that runs it, and what it does there.
+
+It is refused there if that machine does not see the sweep's directory, or the folder that the sweep was started in.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from odrun.errors import InputError
+from odrun.runs.directory import RunDirectory
+from odrun.runs.summary import Summary
+from odrun.sweeps.clusters.preemption import WARNING, Preemption
+from odrun.sweeps.record import SWEEP_NAME
+from odrun.sweeps.warm.child import Order, read_work, run_trial
+from odrun.sweeps.warm.output import redirect
+
+RESUME_KEY = "train.resume"
+STOPPED_STATUS = 143
+"""How a process ends that SIGTERM stopped: 128 + 15."""
+
+
+@dataclass(frozen=True)
+class Errand:
+    """Runs a trial, and goes on with it when the cluster runs it again; submitit and Ray call it.
+
+    `directory` is the trial's, `sweep` that of the sweep; relative paths begin at `working_directory`. `payload` is what
+    `warm.child.pickled_work` wrote.
+    """
+
+    order: Order
+    directory: Path
+    sweep: Path
+    working_directory: Path
+    payload: bytes
+
+    def __call__(self) -> None:
+        """Run the trial; its result lies in `order.result`. A trial that is stopped leaves none, and the process.
+
+        Raises:
+            InputError: the machine does not see what it has to.
+        """
+        with Preemption() as preemption:
+            try:
+                self._run()
+                return
+            except KeyboardInterrupt:
+                # Only a cluster that warns has an answer to its warning: it queues this errand again, and leaves.
+                if preemption.is_warned and callable(preemption.answer_before):
+                    preemption.answer_before(WARNING, None)
+        sys.exit(STOPPED_STATUS)
+
+    def checkpoint(self) -> Any:
+        """What submitit is to run when it queues this errand again (its protocol for preempted jobs)."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+    def _run(self) -> None:
+        self._enter()
+        redirect(self.order.log)
+        work = read_work(self.payload)
+        config: DictConfig = pickle.loads(self.order.config)  # noqa: S301 - the launcher wrote it
+        if OmegaConf.select(config, RESUME_KEY) is not None:
+            run = RunDirectory(self.directory)
+            if _is_concluded(run):
+                work = replace(work, task_function=_nothing)
+            elif _is_begun(run):
+                with read_write(config), open_dict(config):
+                    config.train.resume = str(self.directory)
+        run_trial(replace(self.order, config=pickle.dumps(config)), work)
+
+    def _enter(self) -> None:
+        """Go where the sweep was started; the directory of the trial is made.
+
+        Raises:
+            InputError: the machine does not see what it has to.
+        """
+        if not (self.sweep / SWEEP_NAME).is_file():
+            raise InputError(
+                f"the machine that ran the trial does not see the sweep's directory ({SWEEP_NAME} is not there)",
+                where=str(self.sweep),
+                remedy="choose a place that the machines of the cluster share, with paths.outputs=DIR",
+            )
+        try:
+            os.chdir(self.working_directory)
+        except OSError as error:
+            raise InputError(
+                "the machine that ran the trial does not see the folder that the sweep was started in",
+                where=str(self.working_directory),
+                remedy="start it in a folder that the machines of the cluster share",
+            ) from error
+        self.directory.mkdir(parents=True, exist_ok=True)
+
+
+def _is_concluded(run: RunDirectory) -> bool:
+    """Whether a run has ended well: its machine was lost in the instant in which its result was to be told."""
+    return run.summary.is_file() and Summary.read(run.summary).status in ("completed", "stopped_early")
+
+
+def _is_begun(run: RunDirectory) -> bool:
+    """Whether there is a run to go on with; what one left that was lost before it began is removed."""
+    try:
+        RunDirectory.open(run.path)
+    except InputError:
+        run.discard()
+        run.path.mkdir(parents=True, exist_ok=True)
+        return False
+    return True
+
+
+def _nothing(config: DictConfig) -> None:
+    del config
+

@@ -1,0 +1,104 @@
+"""Errands as Ray's tasks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from odrun.errors import RunFailedError
+from odrun.sweeps.clusters.errand import Errand
+from odrun.sweeps.clusters.settings import own_ray
+from odrun.sweeps.warm.resources import THREAD_VARIABLES
+
+OBJECT_STORE_BYTES = 100 * 2**20
+"""Of a Ray that is started here: errands take some kilobytes, and Ray reserves a third of the memory by itself."""
+
+
+class RayTasks:
+    """The tasks of one batch, with the settings of `RayConf`; a Ray that was started for them ends with the context."""
+
+    poll_s = 0.5
+
+    def __init__(self, settings: Mapping[str, Any], name: str) -> None:
+        self._init = dict(settings["init"])
+        self._remote = dict(settings["remote"])
+        self._name = name
+        self._references: dict[int, Any] = {}
+        self._ended: set[int] = set()
+
+    def __enter__(self) -> RayTasks:
+        if ray.is_initialized():
+            return self
+        # Nothing that is run here is told to anybody.
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        given = {name: value for name, value in self._init.items() if value is not None}
+        if own_ray(self._init):
+            given.setdefault("object_store_memory", OBJECT_STORE_BYTES)
+        try:
+            ray.init(**given)
+        except (ConnectionError, RuntimeError, ValueError, TypeError) as error:
+            raise RunFailedError(
+                f"Ray is not to be reached: {error}",
+                where=f"hydra.launcher.ray.init.address={self._init.get('address')}",
+                remedy="ray status says whether one runs; init.address=null starts one on this machine",
+            ) from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        ray.shutdown()
+
+    def submit(self, errands: Mapping[int, Errand]) -> None:
+        """Have the errands run, as many at a time as the cluster has CPUs and GPUs for.
+
+        Raises:
+            RunFailedError: `hydra.launcher.ray.remote` holds what Ray does not know.
+        """
+        options = dict(self._remote)
+        if options.get("num_gpus") is None:
+            options["num_gpus"] = 1 if ray.cluster_resources().get("GPU", 0) else 0
+        threads = str(max(1, int(options.get("num_cpus") or 1)))
+        options.setdefault("runtime_env", {"env_vars": dict.fromkeys(THREAD_VARIABLES, threads)})
+        calls = {name: options.pop(name) for name in ("max_calls",) if name in options}
+        try:
+            task = ray.remote(**calls)(_run) if calls else ray.remote(_run)
+            task = task.options(**options)
+        except (ValueError, TypeError) as error:
+            raise RunFailedError(f"Ray does not take the trials: {error}", where="hydra.launcher.ray.remote") from error
+        self._references = {
+            number: task.options(name=f"{self._name} {number}").remote(errand) for number, errand in errands.items()
+        }
+
+    def ended(self, *, now: bool) -> list[int]:
+        """The numbers of those that have ended since it was last asked."""
+        del now
+        waiting = {self._references[number]: number for number in self._references if number not in self._ended}
+        done, _ = ray.wait(list(waiting), num_returns=len(waiting), timeout=0)
+        found = [waiting[reference] for reference in done]
+        self._ended.update(found)
+        return found
+
+    def fault(self, number: int) -> BaseException | str:
+        """Why a task left no result."""
+        try:
+            ray.get(self._references[number])
+        except RayTaskError as error:
+            cause = error.cause
+            return cause if isinstance(cause, Exception) else str(error)
+        except RayError as error:
+            return f"its process ended without a result: {error}"
+        return "its process ended without a result"
+
+    def stop(self, number: int) -> None:
+        """Have a task save and end, as Ctrl-C would."""
+        ray.cancel(self._references[number], force=False)
+
+
+def _run(errand: Errand) -> None:
+    errand()
