@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import pickle
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -66,17 +68,8 @@ class Errand:
 
     def _run(self) -> None:
         self._enter()
-        redirect(self.order.log)
-        work = read_work(self.payload)
-        config: DictConfig = pickle.loads(self.order.config)  # noqa: S301 - the launcher wrote it
-        if OmegaConf.select(config, RESUME_KEY) is not None:
-            run = RunDirectory(self.directory)
-            if _is_concluded(run):
-                work = replace(work, task_function=_nothing)
-            elif _is_begun(run):
-                with read_write(config), open_dict(config):
-                    config.train.resume = str(self.directory)
-        run_trial(replace(self.order, config=pickle.dumps(config)), work)
+        with _printed_to(self.order.log):
+            self._go_on()
 
     def _enter(self) -> None:
         """Go where the sweep was started; the directory of the trial is made.
@@ -100,6 +93,35 @@ class Errand:
             ) from error
         self.directory.mkdir(parents=True, exist_ok=True)
 
+    def _go_on(self) -> None:
+        """Run the trial, from where it is."""
+        work = read_work(self.payload)
+        config: DictConfig = pickle.loads(self.order.config)  # noqa: S301 - the launcher wrote it
+        if OmegaConf.select(config, RESUME_KEY) is not None:
+            run = RunDirectory(self.directory)
+            if _is_concluded(run):
+                work = replace(work, task_function=_nothing)
+            elif _is_begun(run):
+                with read_write(config), open_dict(config):
+                    config.train.resume = str(self.directory)
+        run_trial(replace(self.order, config=pickle.dumps(config)), work)
+
+
+@contextmanager
+def _printed_to(log: Path) -> Iterator[None]:
+    """Within it all that this process prints goes to `log`; the cluster's own streams are put back."""
+    descriptors, streams = [os.dup(number) for number in range(3)], (sys.stdin, sys.stdout, sys.stderr)
+    redirect(log)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        sys.stdin, sys.stdout, sys.stderr = streams
+        for number, descriptor in enumerate(descriptors):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+
 
 def _is_concluded(run: RunDirectory) -> bool:
     """Whether a run has ended well: its machine was lost in the instant in which its result was to be told."""
@@ -119,4 +141,3 @@ def _is_begun(run: RunDirectory) -> bool:
 
 def _nothing(config: DictConfig) -> None:
     del config
-

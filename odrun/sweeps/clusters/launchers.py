@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pickle
 import sys
+from abc import abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from odrun.sweeps.clusters.watch import Watch
 from odrun.sweeps.record import SweepRecord
 from odrun.sweeps.warm.board import Board
 from odrun.sweeps.warm.child import Order, Work, pickled_work
+from odrun.sweeps.warm.client import LaunchError
 from odrun.sweeps.warm.launcher import common_overrides, trial_config, trial_directory
 from odrun.sweeps.warm.trials import Trial
 
@@ -48,13 +51,17 @@ class _ClusterLauncher(Launcher):
         Raises:
             SweepStoppedError: SIGINT or SIGTERM came; the cluster has been told to stop the trials.
             RunFailedError: the cluster does not take them.
+            LaunchError: the task function cannot leave this process.
         """
         setup_globals()
         sweep = Path(str(self._config.hydra.sweep.dir)).absolute()
         with read_write(self._config), open_dict(self._config):
             # The trials may begin in another folder and on another day.
             self._config.hydra.sweep.dir = str(sweep)
-        payload = pickled_work(self._work)
+        try:
+            payload = pickled_work(self._work)
+        except Exception as error:
+            raise LaunchError(f"the task function cannot be given to another machine: {error}") from error
         errands, trials = {}, []
         for number, overrides in enumerate(job_overrides, start=initial_job_idx):
             config = trial_config(self._work, self._config, number, list(overrides))
@@ -66,14 +73,18 @@ class _ClusterLauncher(Launcher):
             trials.append(trial)
         board = Board(sys.stdout, common=common_overrides(job_overrides))
         watch = Watch(sweep, trials, errands, self._earlier, hook=self._hook, board=board)
-        cluster = self._cluster(str(self._config.hydra.job.name), sweep)
-        with board, cluster:
-            watch.run(cluster)
+        try:
+            with board, self._cluster(str(self._config.hydra.job.name), sweep) as cluster:
+                watch.run(cluster)
+        finally:
+            with suppress(OSError):
+                (sweep / _RESULTS_NAME).rmdir()
         self._earlier += watch.trials.values()
         return [watch.returned[trial.number] for trial in trials]
 
+    @abstractmethod
     def _cluster(self, name: str, sweep: Path) -> Cluster:
-        raise NotImplementedError
+        """Who runs the trials of the job `name`."""
 
 
 class SubmititLauncher(_ClusterLauncher):

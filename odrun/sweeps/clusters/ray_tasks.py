@@ -60,15 +60,13 @@ class RayTasks:
         Raises:
             RunFailedError: `hydra.launcher.ray.remote` holds what Ray does not know.
         """
-        options = dict(self._remote)
-        if options.get("num_gpus") is None:
+        options = {name: value for name, value in self._remote.items() if value is not None}
+        if "num_gpus" not in options:
             options["num_gpus"] = 1 if ray.cluster_resources().get("GPU", 0) else 0
         threads = str(max(1, int(options.get("num_cpus") or 1)))
         options.setdefault("runtime_env", {"env_vars": dict.fromkeys(THREAD_VARIABLES, threads)})
-        calls = {name: options.pop(name) for name in ("max_calls",) if name in options}
         try:
-            task = ray.remote(**calls)(_run) if calls else ray.remote(_run)
-            task = task.options(**options)
+            task = ray.remote(**options)(_run)
         except (ValueError, TypeError) as error:
             raise RunFailedError(f"Ray does not take the trials: {error}", where="hydra.launcher.ray.remote") from error
         self._references = {

@@ -32,7 +32,7 @@ class SubmititConf:
 
     _target_: str = SUBMITIT_TARGET
     cluster: str = LOCAL
-    submitit_folder: str = "${hydra.sweep.dir}/.submitit/%j"
+    submitit_folder: str = "${hydra.sweep.dir}/.submitit"
     timeout_min: int = 14400
     max_num_timeout: int = 10
     gpus_per_node: Optional[int] = None  # noqa: UP045 - OmegaConf 2.3 on Python 3.10
@@ -72,21 +72,27 @@ class SlurmConf(SubmititConf):
     additional_parameters: dict[str, Any] = field(default_factory=lambda: {"requeue": True})
 
 
+def _init() -> dict[str, Any]:
+    given = {"address": None, "num_cpus": None, "num_gpus": None, "object_store_memory": None, "runtime_env": None}
+    return {**given, "include_dashboard": False, "log_to_driver": False}
+
+
+def _remote() -> dict[str, Any]:
+    given = {"num_cpus": 1, "num_gpus": None, "memory": None, "resources": None, "runtime_env": None}
+    return {**given, "max_calls": 1, "max_retries": 10}
+
+
 @dataclass
 class RayConf:
-    """`init` goes to `ray.init`, `remote` to `ray.remote`.
+    """`init` goes to `ray.init`, `remote` to `ray.remote`, but for what is null; `+` adds what is not named here.
 
     `init.address` is that of a running Ray (`auto`: the one of this machine); null starts one, here, for this sweep.
     `remote.num_gpus` null asks for one GPU where the cluster has any. `remote.max_calls=1` gives each trial a process of
     its own; one whose machine is lost is started again `remote.max_retries` times.
     """
 
-    init: dict[str, Any] = field(
-        default_factory=lambda: {"address": None, "include_dashboard": False, "log_to_driver": False}
-    )
-    remote: dict[str, Any] = field(
-        default_factory=lambda: {"num_cpus": 1, "num_gpus": None, "max_calls": 1, "max_retries": 10}
-    )
+    init: dict[str, Any] = field(default_factory=_init)
+    remote: dict[str, Any] = field(default_factory=_remote)
 
 
 @dataclass
