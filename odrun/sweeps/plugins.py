@@ -19,7 +19,7 @@ _HOOK = "odrun.sweeps.record.SweepRecord"
 
 
 def register(command: str) -> None:
-    """Make `hydra/launcher=warm`, those of `clusters` and `hydra/sweeper=grid` known; calling it again replaces the defaults."""
+    """Make odrun's launchers and `hydra/sweeper=grid` known; calling it again replaces the defaults."""
     warm.register(preload=PRELOAD[command], hook=_HOOK)
     ConfigStore.instance().store(group="hydra/sweeper", name="grid", node=GridSweeperConf, provider="odrun")
     register_plugin(GridSweeper)

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from odrun.errors import InputError
@@ -34,8 +33,8 @@ STOPPED_STATUS = 143
 class Errand:
     """Runs a trial, and goes on with it when the cluster runs it again; submitit and Ray call it.
 
-    `directory` is the trial's, `sweep` that of the sweep; relative paths begin at `working_directory`. `payload` is what
-    `warm.child.pickled_work` wrote.
+    `directory` is the trial's, `sweep` that of the sweep; relative paths begin at `working_directory`. `payload` is
+    what `warm.child.pickled_work` wrote.
     """
 
     order: Order

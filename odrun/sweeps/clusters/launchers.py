@@ -74,7 +74,7 @@ class _ClusterLauncher(Launcher):
         board = Board(sys.stdout, common=common_overrides(job_overrides))
         watch = Watch(sweep, trials, errands, self._earlier, hook=self._hook, board=board)
         try:
-            with board, self._cluster(str(self._config.hydra.job.name), sweep) as cluster:
+            with board, self._cluster() as cluster:
                 watch.run(cluster)
         finally:
             with suppress(OSError):
@@ -83,8 +83,8 @@ class _ClusterLauncher(Launcher):
         return [watch.returned[trial.number] for trial in trials]
 
     @abstractmethod
-    def _cluster(self, name: str, sweep: Path) -> Cluster:
-        """Who runs the trials of the job `name`."""
+    def _cluster(self) -> Cluster:
+        """Who runs the trials."""
 
 
 class SubmititLauncher(_ClusterLauncher):
@@ -92,10 +92,10 @@ class SubmititLauncher(_ClusterLauncher):
 
     __module__ = SUBMITIT_MODULE
 
-    def _cluster(self, name: str, sweep: Path) -> Cluster:
+    def _cluster(self) -> Cluster:
         from odrun.sweeps.clusters.submitit_jobs import SubmititJobs
 
-        return SubmititJobs(self._settings, sweep)
+        return SubmititJobs(self._settings)
 
 
 class RayLauncher(_ClusterLauncher):
@@ -103,10 +103,10 @@ class RayLauncher(_ClusterLauncher):
 
     __module__ = RAY_MODULE
 
-    def _cluster(self, name: str, sweep: Path) -> Cluster:
+    def _cluster(self) -> Cluster:
         from odrun.sweeps.clusters.ray_tasks import RayTasks
 
-        return RayTasks(self._settings["ray"], name)
+        return RayTasks(self._settings["ray"], str(self._config.hydra.job.name))
 
 
 def _plain(value: Any) -> Any:

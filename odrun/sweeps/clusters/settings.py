@@ -1,4 +1,4 @@
-"""What can be set of the launchers, as `hydra.launcher.NAME=VALUE`; names and units are those of Hydra's own plugins."""
+"""What can be set of the launchers, as `hydra.launcher.NAME=VALUE`, named as in Hydra's own plugins."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ class SubmititConf:
 class SlurmConf(SubmititConf):
     """Trials as jobs of a Slurm cluster; what is null is left to the cluster. Most are options of `sbatch`.
 
-    A trial may take `timeout_min` minutes at a time. `signal_delay_s` seconds before they are over it is told, saves and
-    is queued again, at most `max_num_timeout` times. `additional_parameters` are options of `sbatch` that have no name
-    here; its `requeue` lets Slurm queue a trial again that it takes the machine from. `array_parallelism` trials run at
-    a time.
+    A trial may take `timeout_min` minutes at a time. `signal_delay_s` seconds before they are over it is told, saves
+    and is queued again, at most `max_num_timeout` times. `array_parallelism` trials run at a time.
+    `additional_parameters` are options of `sbatch` that have no name here; its `requeue` lets Slurm queue a trial again
+    that it takes the machine from.
     """
 
     cluster: str = SLURM
@@ -87,8 +87,8 @@ class RayConf:
     """`init` goes to `ray.init`, `remote` to `ray.remote`, but for what is null; `+` adds what is not named here.
 
     `init.address` is that of a running Ray (`auto`: the one of this machine); null starts one, here, for this sweep.
-    `remote.num_gpus` null asks for one GPU where the cluster has any. `remote.max_calls=1` gives each trial a process of
-    its own; one whose machine is lost is started again `remote.max_retries` times.
+    `remote.num_gpus` null asks for one GPU where the cluster has any. `remote.max_calls=1` gives each trial a process
+    of its own; one whose machine is lost is started again `remote.max_retries` times.
     """
 
     init: dict[str, Any] = field(default_factory=_init)

@@ -6,7 +6,6 @@ import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -22,14 +21,14 @@ _GENERAL = ("timeout_min", "gpus_per_node", "cpus_per_task", "mem_gb", "name")
 _OWN = ("_target_", "cluster", "submitit_folder", "max_num_timeout")
 _POLL_S = {LOCAL: 0.5, SLURM: 5.0}
 _TAIL_LINES = 20
+_OWN_LINES = ("submitit INFO", "submitit WARNING")
 
 
 class SubmititJobs:
     """The jobs of one batch, with the settings of `SubmititConf` or `SlurmConf`."""
 
-    def __init__(self, settings: Mapping[str, Any], sweep: Path) -> None:
+    def __init__(self, settings: Mapping[str, Any]) -> None:
         self._settings = settings
-        self._sweep = sweep
         self._cluster = str(settings["cluster"])
         self._jobs: dict[int, submitit.Job[None]] = {}
         self._ended: set[int] = set()
@@ -57,7 +56,7 @@ class SubmititJobs:
         except (FailedSubmissionError, UncompletedJobError) as error:
             raise RunFailedError(
                 f"the cluster did not take the trials: {_last_line(str(error))}",
-                where=str(self._sweep),
+                where=f"hydra/launcher=submitit_{self._cluster}",
                 remedy="the settings hydra.launcher.NAME are what sbatch was asked for; null leaves one to the cluster",
             ) from error
         self._jobs = dict(zip(errands, jobs, strict=True))
@@ -75,16 +74,17 @@ class SubmititJobs:
     def fault(self, number: int) -> BaseException | str:
         """Why a job left no result: how the cluster calls its end, and the last it said."""
         job = self._jobs[number]
-        error = job.exception()
-        if error is None:
-            return f"the cluster has ended it (job {job.job_id}, {job.state})"
+        # For a file that another machine has written submitit waits; what ran here has written it, or never will.
+        left = self._cluster == SLURM or job.paths.result_pickle.exists()
+        error = job.exception() if left else None
         if "timed-out too many times" in str(error):
             return (
                 f"it ran out of time {int(self._settings['max_num_timeout']) + 1} times: "
                 f"hydra.launcher.timeout_min={self._settings['timeout_min']}"
             )
-        told = (job.stderr() or job.stdout() or str(error)).strip().splitlines()[-_TAIL_LINES:]
-        return "\n".join([f"it ended without a result (job {job.job_id}, {job.state}):", *told])
+        printed = (job.stdout() or "" if error is None else str(error)).strip().splitlines()
+        told = [line for line in printed if not line.startswith(_OWN_LINES)][-_TAIL_LINES:]
+        return "\n".join([f"it ended without a result (job {job.job_id}, {job.state})", *told])
 
     def stop(self, number: int) -> None:
         """Have a job save and end: by `scancel`, or by SIGTERM to the process that leads it."""

@@ -24,7 +24,7 @@ from odrun.sweeps.warm.trials import Trial
 
 
 class Watch:
-    """Gives the trials of the sweep in the folder `sweep` to a cluster and waits for them; results are in `returned`."""
+    """Gives the trials of the sweep in the folder `sweep` to a cluster and waits; results are in `returned`."""
 
     def __init__(
         self,
@@ -81,9 +81,11 @@ class Watch:
 
     def _end(self, number: int, cluster: Cluster) -> None:
         order, trial = self._errands[number].order, self.trials[number]
-        returned, reason, status = result_of(order), None, "completed"
+        reason, status = None, "completed"
+        fault = None if order.result.is_file() else cluster.fault(number)
+        # Finding out takes time, in which a result that another machine has written may come into sight.
+        returned = result_of(order)
         if returned is None:
-            fault = cluster.fault(number)
             reason, status = self._reason(trial, fault)
             returned = failed(order, trial, reason)
             if isinstance(fault, OdrunError):
@@ -96,7 +98,7 @@ class Watch:
         self._change(number, status=status, ended=time.time(), reason=reason)
         self._board.ended(self.trials[number], self._progress[number])
 
-    def _reason(self, trial: Trial, fault: BaseException | str) -> tuple[str, str]:
+    def _reason(self, trial: Trial, fault: BaseException | str | None) -> tuple[str, str]:
         """Why a trial left no result, and whether it failed or was only stopped."""
         if self._signals:
             return self._stopped_by(), "interrupted"
@@ -104,7 +106,7 @@ class Watch:
         if summary.is_file() and (saved := Summary.read(summary)).status == "interrupted":
             what = f"the cluster stopped it after step {saved.steps}, and did not start it again"
             return f"{what}; to go on: train.resume={trial.directory}", "interrupted"
-        return fault if isinstance(fault, str) else self._hook.told(fault), "failed"
+        return self._hook.told(fault) if isinstance(fault, BaseException) else str(fault), "failed"
 
     def _stopped_by(self) -> str:
         return f"stopped by {signal.Signals(self._signals[0]).name}"

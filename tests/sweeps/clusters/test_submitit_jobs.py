@@ -1,0 +1,95 @@
+"""Sweeps through submitit: as processes of this machine, and as jobs of a Slurm that is played by a few scripts."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from counting_sweeps import Start
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("submitit") is None, reason="pip install 'odrun[submitit]' is needed"),
+]
+LOCAL = "hydra/launcher=submitit_local"
+
+
+def task_of(sweep: Path) -> int:
+    """The process that runs the only trial: the child of the process that leads it, by whose id its files are named."""
+    leader = next((sweep / ".submitit").glob("*_submitted.pkl")).name.partition("_")[0]
+    (child,) = Path(f"/proc/{leader}/task/{leader}/children").read_text().split()
+    return int(child)
+
+
+def test_trials_run_in_processes_of_their_own_and_one_that_fails_or_is_lost_ends_no_other(
+    start: Start,
+) -> None:
+    sweep = start(LOCAL, "train.steps=3", "train.seed=1,13,99,2")
+    told = sweep.end()
+    assert sweep.process.returncode == 1, told
+    assert sweep.statuses() == ["completed", "failed", "failed", "completed"]
+    errors = [trial["error"] for trial in sweep.record()["trials"]]
+    assert errors[1] == "diverged"
+    assert re.fullmatch(r"it ended without a result \(job \d+, FINISHED\)", errors[2])
+    assert sweep.counted(0) == sweep.counted(3) == [1, 2, 3]
+    pids = {(sweep.trial(number) / "pids.txt").read_text() for number in (0, 3)}
+    assert len({*pids, f"{sweep.process.pid}\n"}) == 3
+    assert "odrun: 2 of 4 trials failed" in told
+    assert "Traceback" not in told
+
+
+def test_a_preempted_trial_saves_is_started_again_and_counts_every_step_once(start: Start) -> None:
+    sweep = start(LOCAL, "train.steps=200", "train.seed=1")
+    sweep.wait_for(lambda: len(sweep.counted(0)) > 5)
+    os.kill(task_of(sweep.folder / "sweep"), signal.SIGUSR2)
+    told = sweep.end()
+    assert sweep.process.returncode == 0, told
+    assert sweep.statuses() == ["completed"]
+    assert sweep.counted(0) == list(range(1, 201))
+    first, second = (sweep.trial(0) / "pids.txt").read_text().split()
+    assert first != second
+
+
+def test_a_trial_that_is_killed_and_not_started_again_can_be_gone_on_with(start: Start) -> None:
+    sweep = start(LOCAL, "train.steps=100000", "train.seed=1")
+    sweep.wait_for(lambda: len(sweep.counted(0)) > 5)
+    os.kill(task_of(sweep.folder / "sweep"), signal.SIGTERM)
+    told = sweep.end()
+    assert sweep.process.returncode == 1, told
+    (trial,) = sweep.record()["trials"]
+    assert trial["status"] == "interrupted"
+    step = len(sweep.counted(0))
+    what = f"the cluster stopped it after step {step}, and did not start it again"
+    assert trial["error"] == f"{what}; to go on: train.resume={sweep.trial(0)}"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_all_trials_in_order(number: signal.Signals, start: Start) -> None:
+    sweep = start(LOCAL, "train.steps=100000", "train.seed=1,2")
+    sweep.wait_for(lambda: min(len(sweep.counted(0)), len(sweep.counted(1))) > 5)
+    sweep.process.send_signal(number)
+    told = sweep.end()
+    assert sweep.process.returncode == 128 + number, told
+    assert sweep.statuses() == ["interrupted", "interrupted"]
+    for trial in (0, 1):
+        assert (sweep.trial(trial) / "saved.txt").read_text() == str(len(sweep.counted(trial)))
+    assert f"odrun: the sweep was stopped by {number.name}; what its trials saved is there" in told
+
+
+def test_ctrl_c_in_a_terminal_lets_the_trials_save(start: Start) -> None:
+    sweep = start(LOCAL, "train.steps=100000", "train.seed=1", own_group=True)
+    sweep.wait_for(lambda: len(sweep.counted(0)) > 5)
+    os.killpg(sweep.process.pid, signal.SIGINT)
+    assert sweep.process.wait(60) == 130
+    assert (sweep.trial(0) / "saved.txt").read_text() == str(len(sweep.counted(0)))
+
+
+def test_a_batch_at_a_time_is_one_sweep(start: Start) -> None:
+    sweep = start(LOCAL, "train.steps=2", "train.seed=1,2,3", "hydra.sweeper.max_batch_size=2")
+    assert sweep.end()
+    assert [trial["number"] for trial in sweep.record()["trials"]] == [0, 1, 2]
+    assert sweep.statuses() == ["completed"] * 3
