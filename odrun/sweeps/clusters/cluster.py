@@ -12,8 +12,9 @@ from odrun.sweeps.clusters.errand import Errand
 class Cluster(Protocol):
     """Runs errands, each in a process of its own; a context, at whose end nothing more is to be asked."""
 
-    poll_s: float
-    """How often it bears to be asked."""
+    @property
+    def poll_s(self) -> float:
+        """How often it bears to be asked."""
 
     def __enter__(self) -> Cluster:
         """Connect to it."""

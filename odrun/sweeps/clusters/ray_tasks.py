@@ -22,14 +22,17 @@ OBJECT_STORE_BYTES = 100 * 2**20
 class RayTasks:
     """The tasks of one batch, with the settings of `RayConf`; a Ray that was started for them ends with the context."""
 
-    poll_s = 0.5
-
     def __init__(self, settings: Mapping[str, Any], name: str) -> None:
         self._init = dict(settings["init"])
         self._remote = dict(settings["remote"])
         self._name = name
         self._references: dict[int, Any] = {}
         self._ended: set[int] = set()
+
+    @property
+    def poll_s(self) -> float:
+        """How often it bears to be asked."""
+        return 0.5
 
     def __enter__(self) -> RayTasks:
         if ray.is_initialized():

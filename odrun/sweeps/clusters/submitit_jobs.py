@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import TracebackType
@@ -14,12 +15,13 @@ from submitit.core.utils import FailedSubmissionError, UncompletedJobError
 
 from odrun.errors import RunFailedError
 from odrun.sweeps.clusters.errand import Errand
-from odrun.sweeps.clusters.settings import LOCAL, SLURM
+from odrun.sweeps.clusters.settings import SLURM
 
 _GENERAL = ("timeout_min", "gpus_per_node", "cpus_per_task", "mem_gb", "name")
 """What submitit takes for every cluster; the names of all else begin with that of the cluster."""
 _OWN = ("_target_", "cluster", "submitit_folder", "max_num_timeout")
-_POLL_S = {LOCAL: 0.5, SLURM: 5.0}
+_SOONEST_S, _LATEST_S, _SHARE = 0.5, 5.0, 0.05
+"""How often jobs are asked after: soon at first, then after this share of the time that has passed."""
 _TAIL_LINES = 20
 _OWN_LINES = ("submitit INFO", "submitit WARNING")
 
@@ -32,7 +34,12 @@ class SubmititJobs:
         self._cluster = str(settings["cluster"])
         self._jobs: dict[int, submitit.Job[None]] = {}
         self._ended: set[int] = set()
-        self.poll_s = _POLL_S[self._cluster]
+        self._since = time.monotonic()
+
+    @property
+    def poll_s(self) -> float:
+        """How often it bears to be asked."""
+        return min(_LATEST_S, max(_SOONEST_S, _SHARE * (time.monotonic() - self._since)))
 
     def __enter__(self) -> SubmititJobs:
         return self

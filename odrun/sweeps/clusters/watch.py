@@ -82,7 +82,7 @@ class Watch:
     def _end(self, number: int, cluster: Cluster) -> None:
         order, trial = self._errands[number].order, self.trials[number]
         reason, status = None, "completed"
-        fault = None if order.result.is_file() else cluster.fault(number)
+        fault = None if self._signals or order.result.is_file() else cluster.fault(number)
         # Finding out takes time, in which a result that another machine has written may come into sight.
         returned = result_of(order)
         if returned is None:
@@ -105,7 +105,7 @@ class Watch:
         summary = RunDirectory(trial.directory).summary
         if summary.is_file() and (saved := Summary.read(summary)).status == "interrupted":
             what = f"the cluster stopped it after step {saved.steps}, and did not start it again"
-            return f"{what}; to go on: train.resume={trial.directory}", "interrupted"
+            return f"{what}; its last lines say how to go on: {trial.log}", "interrupted"
         return self._hook.told(fault) if isinstance(fault, BaseException) else str(fault), "failed"
 
     def _stopped_by(self) -> str:

@@ -8,6 +8,7 @@ import signal
 from importlib.util import find_spec
 from pathlib import Path
 
+import played_slurm
 import pytest
 from counting_sweeps import Start
 
@@ -64,7 +65,9 @@ def test_a_trial_that_is_killed_and_not_started_again_can_be_gone_on_with(start:
     assert trial["status"] == "interrupted"
     step = len(sweep.counted(0))
     what = f"the cluster stopped it after step {step}, and did not start it again"
-    assert trial["error"] == f"{what}; to go on: train.resume={sweep.trial(0)}"
+    log = sweep.trial(0) / "output.log"
+    assert trial["error"] == f"{what}; its last lines say how to go on: {log}"
+    assert "trial 0 failed: stopped" in log.read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -93,3 +96,44 @@ def test_a_batch_at_a_time_is_one_sweep(start: Start) -> None:
     assert sweep.end()
     assert [trial["number"] for trial in sweep.record()["trials"]] == [0, 1, 2]
     assert sweep.statuses() == ["completed"] * 3
+
+
+def test_slurm_is_asked_for_a_gpu_a_warning_and_another_turn_and_its_preempted_task_goes_on(
+    start: Start, tmp_path: Path
+) -> None:
+    environment = played_slurm.install(tmp_path / "slurm")
+    sweep = start("hydra/launcher=submitit_slurm", "train.steps=200", "train.seed=1,2", environment=environment)
+    sweep.wait_for(lambda: len(sweep.counted(1)) > 5)
+    state = tmp_path / "slurm" / "state"
+    os.kill(int((state / "100_1.pid").read_text()), signal.SIGUSR2)
+    told = sweep.end()
+    assert sweep.process.returncode == 0, told
+    assert sweep.statuses() == ["completed", "completed"]
+    assert sweep.counted(0) == sweep.counted(1) == list(range(1, 201))
+    assert len((sweep.trial(1) / "pids.txt").read_text().split()) == 2
+    asked = [line for line in (state / "script.sh").read_text().splitlines() if line.startswith("#SBATCH")]
+    for option in ("array=0-1%2", "gpus-per-node=1", "cpus-per-task=4", "time=240", "signal=USR2@120", "requeue"):
+        assert f"#SBATCH --{option}" in asked
+
+
+def test_ctrl_c_cancels_the_jobs_of_slurm_after_they_have_saved(start: Start, tmp_path: Path) -> None:
+    environment = played_slurm.install(tmp_path / "slurm")
+    sweep = start("hydra/launcher=submitit_slurm", "train.steps=100000", "train.seed=1,2", environment=environment)
+    sweep.wait_for(lambda: min(len(sweep.counted(0)), len(sweep.counted(1))) > 5)
+    sweep.process.send_signal(signal.SIGINT)
+    assert sweep.process.wait(60) == 130
+    assert sweep.statuses() == ["interrupted", "interrupted"]
+    assert {path.read_text() for path in (tmp_path / "slurm" / "state").glob("*.state")} == {"CANCELLED"}
+    for trial in (0, 1):
+        assert (sweep.trial(trial) / "saved.txt").read_text() == str(len(sweep.counted(trial)))
+
+
+def test_what_sbatch_refuses_is_told(start: Start, tmp_path: Path) -> None:
+    environment = played_slurm.install(tmp_path / "slurm")
+    sbatch = tmp_path / "slurm" / "bin" / "sbatch"
+    sbatch.write_text("#!/bin/sh\necho 'sbatch: error: invalid partition specified: gpus' >&2\nexit 1\n")
+    sweep = start("hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpus", environment=environment)
+    told = sweep.end()
+    assert sweep.process.returncode == 1
+    assert "odrun: the cluster did not take the trials: sbatch: error: invalid partition specified: gpus\n" in told
+    assert "Traceback" not in told
