@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
@@ -17,6 +18,7 @@ from odrun.sweeps.warm.resources import THREAD_VARIABLES
 
 OBJECT_STORE_BYTES = 100 * 2**20
 """Of a Ray that is started here: errands take some kilobytes, and Ray reserves a third of the memory by itself."""
+_KNOCK_S = 10.0
 
 
 class RayTasks:
@@ -43,8 +45,9 @@ class RayTasks:
         if own_ray(self._init):
             given.setdefault("object_store_memory", OBJECT_STORE_BYTES)
         try:
+            _knock(str(given.get("address", "")))
             ray.init(**given)
-        except (ConnectionError, RuntimeError, ValueError, TypeError) as error:
+        except (OSError, RuntimeError, ValueError, TypeError) as error:
             raise RunFailedError(
                 f"Ray is not to be reached: {error}",
                 where=f"hydra.launcher.ray.init.address={self._init.get('address')}",
@@ -99,6 +102,13 @@ class RayTasks:
     def stop(self, number: int) -> None:
         """Have a task save and end, as Ctrl-C would."""
         ray.cancel(self._references[number], force=False)
+
+
+def _knock(address: str) -> None:
+    """Raise `OSError` if nobody listens at an address with a port: Ray itself tries for minutes and ends the process."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=_KNOCK_S).close()
 
 
 def _run(errand: Errand) -> None:

@@ -30,6 +30,8 @@ def count(job, *, directory, overrides, config_text):
         run.create()
     for path in (run.config, run.pipeline_config, run.label_map):
         path.write_text(config_text)
+    with (run.path / "pids.txt").open("a") as stream:
+        stream.write(f"{os.getpid()}\\n")
     counted = run.path / "counted.txt"
     step = int((run.path / "saved.txt").read_text()) if begun else 0
     with StopRequests() as stop:
@@ -39,7 +41,6 @@ def count(job, *, directory, overrides, config_text):
                 stream.write(f"{step}\\n")
             time.sleep(0.02)
         (run.path / "saved.txt").write_text(str(step))
-    (run.path / "pids.txt").open("a").write(f"{os.getpid()}\\n")
     status = "completed" if step == job.train.steps else "interrupted"
     Summary(status=status, steps=step, resumed_from=(), best=None, metrics=None, timings=Timings(), throughput=None,
             peak_memory_mb=None, error=None).write(run.summary)
@@ -75,6 +76,10 @@ class Sweep:
         """The steps that a trial has counted; none as long as it has not begun."""
         files = list((self.folder / "sweep").glob(f"{number}_*/counted.txt"))
         return [int(line) for line in files[0].read_text().split()] if files else []
+
+    def pids(self, number: int) -> list[int]:
+        """The processes that a trial has run in, one after another."""
+        return [int(line) for line in (self.trial(number) / "pids.txt").read_text().split()]
 
     def wait_for(self, is_so: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 60

@@ -1,7 +1,7 @@
 """A Slurm of one machine: `sbatch`, `srun`, `sacct`, `scancel` and `scontrol requeue`, as far as submitit uses them.
 
-`PLAYED_SLURM` names the folder that holds its state: per task `ID.state`, `ID.pid` and, when asked for, `ID.requeue` and
-`ID.cancel`.
+`PLAYED_SLURM` names the folder that holds its state: per task `ID.state`, `ID.pid` and, when asked for, `ID.requeue`
+and `ID.cancel`.
 """
 
 from __future__ import annotations
