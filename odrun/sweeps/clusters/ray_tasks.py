@@ -30,6 +30,7 @@ class RayTasks:
         self._name = name
         self._references: dict[int, Any] = {}
         self._ended: set[int] = set()
+        self._is_ours = True
 
     @property
     def poll_s(self) -> float:
@@ -38,6 +39,7 @@ class RayTasks:
 
     def __enter__(self) -> RayTasks:
         if ray.is_initialized():
+            self._is_ours = False
             return self
         # Nothing that is run here is told to anybody.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -58,7 +60,8 @@ class RayTasks:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        ray.shutdown()
+        if self._is_ours:
+            ray.shutdown()
 
     def submit(self, errands: Mapping[int, Errand]) -> None:
         """Have the errands run, as many at a time as the cluster has CPUs and GPUs for.
@@ -105,7 +108,7 @@ class RayTasks:
 
 
 def _knock(address: str) -> None:
-    """Raise `OSError` if nobody listens at an address with a port: Ray itself tries for minutes and ends the process."""
+    """Raise `OSError` if nobody listens at an address with a port: Ray itself would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdigit():
         socket.create_connection((host, int(port)), timeout=_KNOCK_S).close()

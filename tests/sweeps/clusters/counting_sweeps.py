@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from odrun.runs.summary import Status, Summary, Timings
+
 COUNTING = '''
 import os, signal, sys, time
 from odrun.config import application
@@ -94,3 +96,18 @@ class Sweep:
 
 
 Start = Callable[..., Sweep]
+
+
+def summary(status: Status, *, steps: int) -> Summary:
+    """What a run says of itself that is here after `steps`."""
+    return Summary(
+        status=status,
+        steps=steps,
+        resumed_from=(),
+        best=None,
+        metrics=None,
+        timings=Timings(),
+        throughput=None,
+        peak_memory_mb=None,
+        error="it diverged" if status == "failed" else None,
+    )

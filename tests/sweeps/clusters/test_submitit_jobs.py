@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import played_slurm
 import pytest
-from counting_sweeps import Start
+from counting_sweeps import Start, Sweep
+
+from odrun.runs.summary import Summary
+from odrun.sweeps import clusters
 
 pytestmark = [
     pytest.mark.slow,
@@ -135,3 +141,29 @@ def test_what_sbatch_refuses_is_told(start: Start, tmp_path: Path) -> None:
     assert sweep.process.returncode == 1
     assert "odrun: the cluster did not take the trials: sbatch: error: invalid partition specified: gpus\n" in told
     assert "Traceback" not in told
+
+
+def test_a_preempted_training_goes_on_from_its_checkpoint_and_logs_each_step_once(shapes: Path, tmp_path: Path) -> None:
+    small = ("dataset=voc", "dataset.name=shapes", "train.batch_size=2", "train.warmup_steps=1", "eval.batch_size=2")
+    places = (f"dataset.path={shapes}", f"paths.cache={tmp_path}/cache", f"hydra.sweep.dir={tmp_path}/sweep")
+    length = ("train.steps=60", "train.log_every=1", "tracking=none", "train.seed=1")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "odrun", "train", "-m", LOCAL, *small, *places, *length],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(clusters.__file__).parents[3])},
+    )
+    sweep = Sweep(tmp_path, process)
+    sweep.wait_for(lambda: any(path.stat().st_size for path in tmp_path.glob("sweep/0_*/metrics.jsonl")))
+    os.kill(task_of(tmp_path / "sweep"), signal.SIGUSR2)
+    told = sweep.end()
+    assert process.returncode == 0, told
+    rows = [json.loads(line) for line in (sweep.trial(0) / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == list(range(1, 61))
+    ended = Summary.read(sweep.trial(0) / "summary.json")
+    assert (ended.status, ended.steps, len(ended.resumed_from)) == ("completed", 60, 1)
+    assert 0 < ended.resumed_from[0] < 60
+    (trial,) = sweep.record()["trials"]
+    assert (trial["status"], trial["metric"]) == ("completed", ended.best.value if ended.best else None)
