@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf, read_write
 
 from odrun.errors import InputError
 from odrun.runs.directory import RunDirectory
@@ -96,13 +96,16 @@ class Errand:
         """Run the trial, from where it is."""
         work = read_work(self.payload)
         config: DictConfig = pickle.loads(self.order.config)  # noqa: S301 - the launcher wrote it
-        if OmegaConf.select(config, RESUME_KEY) is not None:
-            run = RunDirectory(self.directory)
-            if _is_concluded(run):
-                work = replace(work, task_function=_nothing)
-            elif _is_begun(run):
-                with read_write(config), open_dict(config):
-                    config.train.resume = str(self.directory)
+        run = RunDirectory(self.directory)
+        if _is_concluded(run):
+            work = replace(work, task_function=_nothing)
+        elif OmegaConf.select(config, RESUME_KEY) is not None and _is_begun(run):
+            with read_write(config):
+                OmegaConf.update(config, RESUME_KEY, str(run.path))
+        else:
+            # What one left that was lost before it had begun, or that cannot be gone on with.
+            run.discard()
+            run.path.mkdir(parents=True, exist_ok=True)
         run_trial(replace(self.order, config=pickle.dumps(config)), work)
 
 
@@ -128,12 +131,10 @@ def _is_concluded(run: RunDirectory) -> bool:
 
 
 def _is_begun(run: RunDirectory) -> bool:
-    """Whether there is a run to go on with; what one left that was lost before it began is removed."""
+    """Whether there is a run to go on with."""
     try:
         RunDirectory.open(run.path)
     except InputError:
-        run.discard()
-        run.path.mkdir(parents=True, exist_ok=True)
         return False
     return True
 

@@ -106,7 +106,7 @@ class RayLauncher(_ClusterLauncher):
     def _cluster(self) -> Cluster:
         from odrun.sweeps.clusters.ray_tasks import RayTasks
 
-        return RayTasks(self._settings["ray"], str(self._config.hydra.job.name))
+        return RayTasks(self._settings["ray"])
 
 
 def _plain(value: Any) -> Any:

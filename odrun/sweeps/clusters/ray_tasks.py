@@ -24,10 +24,9 @@ _KNOCK_S = 10.0
 class RayTasks:
     """The tasks of one batch, with the settings of `RayConf`; a Ray that was started for them ends with the context."""
 
-    def __init__(self, settings: Mapping[str, Any], name: str) -> None:
+    def __init__(self, settings: Mapping[str, Any]) -> None:
         self._init = dict(settings["init"])
         self._remote = dict(settings["remote"])
-        self._name = name
         self._references: dict[int, Any] = {}
         self._ended: set[int] = set()
         self._is_ours = True
@@ -79,7 +78,7 @@ class RayTasks:
         except (ValueError, TypeError) as error:
             raise RunFailedError(f"Ray does not take the trials: {error}", where="hydra.launcher.ray.remote") from error
         self._references = {
-            number: task.options(name=f"{self._name} {number}").remote(errand) for number, errand in errands.items()
+            number: task.options(name=f"odrun trial {number}").remote(errand) for number, errand in errands.items()
         }
 
     def ended(self, *, now: bool) -> list[int]:

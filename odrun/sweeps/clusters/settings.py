@@ -36,7 +36,7 @@ class SubmititConf:
     timeout_min: int = 14400
     max_num_timeout: int = 10
     gpus_per_node: Optional[int] = None  # noqa: UP045 - OmegaConf 2.3 on Python 3.10
-    name: str = "${hydra.job.name}"
+    name: str = "odrun"
     setup: Optional[list[str]] = None  # noqa: UP045
 
 

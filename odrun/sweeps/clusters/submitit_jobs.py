@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -34,6 +35,7 @@ class SubmititJobs:
         self._cluster = str(settings["cluster"])
         self._jobs: dict[int, submitit.Job[None]] = {}
         self._ended: set[int] = set()
+        self._faulty: set[int] = set()
         self._since = time.monotonic()
 
     @property
@@ -47,7 +49,16 @@ class SubmititJobs:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Nothing is held: jobs live by themselves."""
+        """Jobs live by themselves; what they were told and said is removed, but for those that left no result."""
+        for number in self._ended - self._faulty:
+            paths = self._jobs[number].paths
+            for path in (paths.submitted_pickle, paths.result_pickle, paths.stdout):
+                path.unlink(missing_ok=True)
+        if self._ended - self._faulty == set(self._jobs):
+            for job in self._jobs.values():
+                job.paths.submission_file.unlink(missing_ok=True)
+        with suppress(OSError):
+            Path(self._settings["submitit_folder"]).rmdir()
 
     def submit(self, errands: Mapping[int, Errand]) -> None:
         """Have the errands run as one array.
@@ -81,6 +92,7 @@ class SubmititJobs:
     def fault(self, number: int) -> BaseException | str:
         """Why a job left no result: how the cluster calls its end, and the last it said."""
         job = self._jobs[number]
+        self._faulty.add(number)
         # For a file that another machine has written submitit waits; what ran here has written it, or never will.
         left = self._cluster == SLURM or job.paths.result_pickle.exists()
         error = job.exception() if left else None

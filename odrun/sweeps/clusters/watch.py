@@ -126,7 +126,12 @@ class Watch:
         self._board.show(list(self.trials.values()), self._progress)
 
     def _change(self, number: int, **changes: Any) -> None:
-        self.trials[number] = replace(self.trials[number], **changes)
+        trial = self.trials[number] = replace(self.trials[number], **changes)
+        try:
+            if trial.directory.is_dir():
+                trial.write()
+        except OSError as error:
+            self._warn(f"the record of a trial cannot be written: {error.strerror}")
         self._tell()
 
     def _tell(self) -> None:

@@ -15,7 +15,7 @@ from odrun.runs.summary import Status, Summary, Timings
 COUNTING = '''
 import os, signal, sys, time
 from odrun.config import application
-from odrun.errors import InterruptedRunError, RunFailedError
+from odrun.errors import InputError, InterruptedRunError, RunFailedError
 from odrun.runs.directory import RunDirectory
 from odrun.runs.signals import StopRequests
 from odrun.runs.summary import Summary, Timings
@@ -24,6 +24,8 @@ def count(job, *, directory, overrides, config_text):
     """Counts to train.steps, a step each 20 ms, in counted.txt; saves where it is when a signal comes."""
     if job.train.seed == 13:
         raise RunFailedError("diverged")
+    if job.train.seed == 14:
+        raise InputError("no data", where="a.jpg")
     if job.train.seed == 99:
         os._exit(9)
     begun = job.train.resume != "none"

@@ -48,6 +48,14 @@ def test_trials_run_in_processes_of_their_own_and_one_that_fails_or_is_lost_ends
     assert "Traceback" not in told
 
 
+def test_a_sweep_whose_trials_all_refuse_their_input_ends_with_2_and_leaves_nothing(start: Start) -> None:
+    sweep = start(LOCAL, "train.seed=14,14")
+    told = sweep.end()
+    assert sweep.process.returncode == 2, told
+    assert "odrun: 2 of 2 trials failed\n" in told
+    assert not (sweep.folder / "sweep").exists()
+
+
 def test_a_preempted_trial_saves_is_started_again_and_counts_every_step_once(start: Start) -> None:
     sweep = start(LOCAL, "train.steps=200", "train.seed=1")
     sweep.wait_for(lambda: len(sweep.counted(0)) > 5)
@@ -100,6 +108,8 @@ def test_a_batch_at_a_time_is_one_sweep(start: Start) -> None:
     assert sweep.end()
     assert [trial["number"] for trial in sweep.record()["trials"]] == [0, 1, 2]
     assert sweep.statuses() == ["completed"] * 3
+    names = [f"{number}_train.seed={number + 1},train.steps=2" for number in range(3)]
+    assert sorted(path.name for path in (sweep.folder / "sweep").iterdir()) == [*names, "multirun.yaml", "sweep.json"]
 
 
 def test_slurm_is_asked_for_a_gpu_a_warning_and_another_turn_and_its_preempted_task_goes_on(
