@@ -47,7 +47,7 @@ class Errand:
         """Run the trial; its result lies in `order.result`. A trial that is stopped leaves none, and the process.
 
         Raises:
-            InputError: the machine does not see what it has to.
+            InputError: the machine does not see the sweep's directory, so that no result can be left there.
         """
         with Preemption() as preemption:
             try:
@@ -71,25 +71,13 @@ class Errand:
             self._go_on()
 
     def _enter(self) -> None:
-        """Go where the sweep was started; the directory of the trial is made.
-
-        Raises:
-            InputError: the machine does not see what it has to.
-        """
+        """Make the directory of the trial, where the machine sees that of the sweep."""
         if not (self.sweep / SWEEP_NAME).is_file():
             raise InputError(
                 f"the machine that ran the trial does not see the sweep's directory ({SWEEP_NAME} is not there)",
                 where=str(self.sweep),
                 remedy="choose a place that the machines of the cluster share, with paths.outputs=DIR",
             )
-        try:
-            os.chdir(self.working_directory)
-        except OSError as error:
-            raise InputError(
-                "the machine that ran the trial does not see the folder that the sweep was started in",
-                where=str(self.working_directory),
-                remedy="start it in a folder that the machines of the cluster share",
-            ) from error
         self.directory.mkdir(parents=True, exist_ok=True)
 
     def _go_on(self) -> None:
@@ -97,6 +85,10 @@ class Errand:
         work = read_work(self.payload)
         config: DictConfig = pickle.loads(self.order.config)  # noqa: S301 - the launcher wrote it
         run = RunDirectory(self.directory)
+        try:
+            os.chdir(self.working_directory)
+        except OSError:
+            work = replace(work, task_function=self._refuse)
         if _is_concluded(run):
             work = replace(work, task_function=_nothing)
         elif OmegaConf.select(config, RESUME_KEY) is not None and _is_begun(run):
@@ -107,6 +99,14 @@ class Errand:
             run.discard()
             run.path.mkdir(parents=True, exist_ok=True)
         run_trial(replace(self.order, config=pickle.dumps(config)), work)
+
+    def _refuse(self, config: DictConfig) -> None:
+        del config
+        raise InputError(
+            "the machine that ran the trial does not see the folder that the sweep was started in",
+            where=str(self.working_directory),
+            remedy="start it in a folder that the machines of the cluster share",
+        )
 
 
 @contextmanager

@@ -79,7 +79,7 @@ def _init() -> dict[str, Any]:
 
 def _remote() -> dict[str, Any]:
     given = {"num_cpus": 1, "num_gpus": None, "memory": None, "resources": None, "runtime_env": None}
-    return {**given, "max_calls": 1, "max_retries": 10}
+    return {**given, "max_calls": 1, "max_retries": 3}
 
 
 @dataclass

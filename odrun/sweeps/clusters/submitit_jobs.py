@@ -97,13 +97,13 @@ class SubmititJobs:
         left = self._cluster == SLURM or job.paths.result_pickle.exists()
         error = job.exception() if left else None
         if "timed-out too many times" in str(error):
-            return (
-                f"it ran out of time {int(self._settings['max_num_timeout']) + 1} times: "
-                f"hydra.launcher.timeout_min={self._settings['timeout_min']}"
-            )
+            turns, minutes = int(self._settings["max_num_timeout"]) + 1, self._settings["timeout_min"]
+            return f"its {turns} x {minutes} minutes are over (hydra.launcher.max_num_timeout + 1, timeout_min)"
         printed = (job.stdout() or "" if error is None else str(error)).strip().splitlines()
         told = [line for line in printed if not line.startswith(_OWN_LINES)][-_TAIL_LINES:]
-        return "\n".join([f"it ended without a result (job {job.job_id}, {job.state})", *told])
+        if not job.paths.stdout.exists():
+            told = [f"nothing that it printed is here: do its machine and this one share {job.paths.folder}?"]
+        return "\n".join([f"job {job.job_id} ended as {job.state} without a result", *told])
 
     def stop(self, number: int) -> None:
         """Have a job save and end: by `scancel`, or by SIGTERM to the process that leads it."""

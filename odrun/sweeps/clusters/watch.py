@@ -102,11 +102,12 @@ class Watch:
         """Why a trial left no result, and whether it failed or was only stopped."""
         if self._signals:
             return self._stopped_by(), "interrupted"
+        told = self._hook.told(fault) if isinstance(fault, BaseException) else str(fault)
         summary = RunDirectory(trial.directory).summary
         if summary.is_file() and (saved := Summary.read(summary)).status == "interrupted":
             what = f"the cluster stopped it after step {saved.steps}, and did not start it again"
-            return f"{what}; its last lines say how to go on: {trial.log}", "interrupted"
-        return self._hook.told(fault) if isinstance(fault, BaseException) else str(fault), "failed"
+            return f"{what}: {told}\nits last lines say how to go on: {trial.log}", "interrupted"
+        return told, "failed"
 
     def _stopped_by(self) -> str:
         return f"stopped by {signal.Signals(self._signals[0]).name}"

@@ -135,8 +135,13 @@ def test_relative_paths_begin_where_the_sweep_was_started(
     monkeypatch.chdir("/")
     errand()
     assert seen == [tmp_path]
-    with pytest.raises(InputError, match="does not see the folder that the sweep was started in"):
-        replace(errand, working_directory=tmp_path / "none")()
+    replace(errand, working_directory=tmp_path / "none")()
+    returned = result_of(errand.order)
+    assert returned is not None
+    assert returned.status == JobStatus.FAILED
+    assert isinstance(returned._return_value, InputError)
+    assert "does not see the folder that the sweep was started in" in returned._return_value.what
+    assert seen == [tmp_path]
 
 
 def test_a_trial_that_is_stopped_leaves_no_result_and_the_status_of_sigterm(make: Make) -> None:

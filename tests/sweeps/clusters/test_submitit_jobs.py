@@ -41,7 +41,7 @@ def test_trials_run_in_processes_of_their_own_and_one_that_fails_or_is_lost_ends
     assert sweep.statuses() == ["completed", "failed", "failed", "completed"]
     errors = [trial["error"] for trial in sweep.record()["trials"]]
     assert errors[1] == "diverged"
-    assert re.fullmatch(r"it ended without a result \(job \d+, FINISHED\)", errors[2])
+    assert re.fullmatch(r"job \d+ ended as FINISHED without a result", errors[2])
     assert sweep.counted(0) == sweep.counted(3) == [1, 2, 3]
     assert len({*sweep.pids(0), *sweep.pids(3), sweep.process.pid}) == 3
     assert "odrun: 2 of 4 trials failed" in told
@@ -76,10 +76,23 @@ def test_a_trial_that_is_killed_and_not_started_again_can_be_gone_on_with(start:
     (trial,) = sweep.record()["trials"]
     assert trial["status"] == "interrupted"
     step = len(sweep.counted(0))
-    what = f"the cluster stopped it after step {step}, and did not start it again"
     log = sweep.trial(0) / "output.log"
-    assert trial["error"] == f"{what}; its last lines say how to go on: {log}"
+    assert trial["error"].startswith(f"the cluster stopped it after step {step}, and did not start it again: job ")
+    assert trial["error"].endswith(f" ended as FINISHED without a result\nits last lines say how to go on: {log}")
     assert "trial 0 failed: stopped" in log.read_text()
+
+
+def test_a_trial_whose_time_is_over_for_the_last_time_is_not_started_again(start: Start) -> None:
+    # Of so short a time submitit takes every warning for the end.
+    limits = ("hydra.launcher.timeout_min=5", "hydra.launcher.max_num_timeout=0")
+    sweep = start(LOCAL, "train.steps=100000", "train.seed=1", *limits)
+    sweep.wait_for(lambda: len(sweep.counted(0)) > 5)
+    os.kill(task_of(sweep.folder / "sweep"), signal.SIGUSR2)
+    told = sweep.end()
+    assert sweep.process.returncode == 1, told
+    assert sweep.statuses() == ["interrupted"]
+    assert ": its 1 x 5 minutes are over (hydra.launcher.max_num_timeout + 1, timeout_min)\n" in told
+    assert "Traceback" not in told
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
