@@ -74,7 +74,7 @@ class SlurmConf(SubmititConf):
 
 def _init() -> dict[str, Any]:
     given = {"address": None, "num_cpus": None, "num_gpus": None, "object_store_memory": None, "runtime_env": None}
-    return {**given, "include_dashboard": False, "log_to_driver": False}
+    return {**given, "include_dashboard": False, "log_to_driver": False, "logging_level": "error"}
 
 
 def _remote() -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from counting_sweeps import Start
@@ -46,8 +47,10 @@ def test_ctrl_c_lets_the_trials_save(start: Start) -> None:
 
 
 @pytest.mark.parametrize("address", ["auto", "127.0.0.1:9"])
-def test_a_ray_that_is_not_there_is_told(address: str, start: Start) -> None:
-    sweep = start("hydra/launcher=ray", f"hydra.launcher.ray.init.address={address}")
+def test_a_ray_that_is_not_there_is_told(address: str, start: Start, tmp_path: Path) -> None:
+    # Where Ray notes the address of the one that runs.
+    environment = {"RAY_TMPDIR": str(tmp_path)}
+    sweep = start("hydra/launcher=ray", f"hydra.launcher.ray.init.address={address}", environment=environment)
     told = sweep.end()
     assert sweep.process.returncode == 1
     assert "odrun: Ray is not to be reached" in told
