@@ -13,7 +13,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from odrun.errors import RunFailedError
 from odrun.sweeps.clusters.errand import Errand
-from odrun.sweeps.clusters.settings import own_ray
+from odrun.sweeps.clusters.settings import OWN_ADDRESS, own_ray
 from odrun.sweeps.warm.resources import THREAD_VARIABLES
 
 OBJECT_STORE_BYTES = 100 * 2**20
@@ -44,7 +44,7 @@ class RayTasks:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         given = {name: value for name, value in self._init.items() if value is not None}
         if own_ray(self._init):
-            given.setdefault("object_store_memory", OBJECT_STORE_BYTES)
+            given = {"object_store_memory": OBJECT_STORE_BYTES, **given, "address": OWN_ADDRESS}
         try:
             _knock(str(given.get("address", "")))
             ray.init(**given)
@@ -52,7 +52,7 @@ class RayTasks:
             raise RunFailedError(
                 f"Ray is not to be reached: {error}",
                 where=f"hydra.launcher.ray.init.address={self._init.get('address')}",
-                remedy="ray status says whether one runs; init.address=null starts one on this machine",
+                remedy="ray status says whether one runs; init.address=local starts one on this machine",
             ) from error
         return self
 

@@ -16,6 +16,8 @@ SUBMITIT_TARGET = f"{SUBMITIT_MODULE}.SubmititLauncher"
 RAY_TARGET = f"{RAY_MODULE}.RayLauncher"
 TARGETS = (SUBMITIT_TARGET, RAY_TARGET)
 LOCAL, SLURM = "local", "slurm"
+OWN_ADDRESS = "local"
+"""What Ray calls one that it starts for this process; without an address it may join one that runs on the machine."""
 _EXTRAS = {SUBMITIT_TARGET: "submitit", RAY_TARGET: "ray"}
 """The extra of odrun that brings what a launcher stands on, which is also the name of the package."""
 
@@ -86,7 +88,8 @@ def _remote() -> dict[str, Any]:
 class RayConf:
     """`init` goes to `ray.init`, `remote` to `ray.remote`, but for what is null; `+` adds what is not named here.
 
-    `init.address` is that of a running Ray (`auto`: the one of this machine); null starts one, here, for this sweep.
+    `init.address` is that of a running Ray (`auto`: the one of this machine); null is that of the environment variable
+    RAY_ADDRESS, without which a Ray is started here, for this sweep.
     `remote.num_gpus` null asks for one GPU where the cluster has any. `remote.max_calls=1` gives each trial a process
     of its own; one whose machine is lost is started again `remote.max_retries` times.
     """
@@ -129,4 +132,5 @@ def refuse_unusable(launcher: Mapping[str, Any]) -> None:
 
 def own_ray(init: Mapping[str, Any]) -> bool:
     """Whether these settings start a Ray of the sweep's own."""
-    return init.get("address") in (None, "local") and not os.environ.get("RAY_ADDRESS")
+    address = init.get("address")
+    return address == OWN_ADDRESS or (address is None and not os.environ.get("RAY_ADDRESS"))

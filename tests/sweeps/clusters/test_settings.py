@@ -85,7 +85,13 @@ def test_a_trial_asks_slurm_for_a_gpu_a_warning_and_another_turn() -> None:
 
 @pytest.mark.parametrize(
     ("address", "variable", "is_own"),
-    [(None, None, True), ("local", None, True), ("auto", None, False), (None, "10.0.0.1:6379", False)],
+    [
+        (None, None, True),
+        ("local", None, True),
+        ("auto", None, False),
+        (None, "10.0.0.1:6379", False),
+        ("local", "10.0.0.1:6379", True),
+    ],
 )
 def test_a_ray_is_started_only_where_no_address_of_one_is_given(
     address: str | None, variable: str | None, is_own: bool, monkeypatch: pytest.MonkeyPatch
