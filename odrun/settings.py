@@ -265,6 +265,20 @@ class TrackingSettings:
 
 
 @dataclass
+class SweepSettings:
+    """What a sweep goes on with: `resume` is `none`, `auto` (the newest that is unfinished and the same) or its folder.
+
+    Trials that failed stay so unless `retry_failed` says otherwise. A single run does not look at it.
+    """
+
+    resume: str
+    retry_failed: bool
+
+    def __post_init__(self) -> None:
+        check(self.resume != "", "sweep.resume", self.resume, "none, auto or the directory of a sweep")
+
+
+@dataclass
 class TrainJob:
     """All that `odrun train` is told."""
 
@@ -276,6 +290,7 @@ class TrainJob:
     tracking: TrackingSettings
     paths: PathSettings
     zoo: ZooAccessSettings
+    sweep: SweepSettings
     pipeline: dict[str, Any]
     verbose: bool
 

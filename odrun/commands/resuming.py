@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -21,6 +21,7 @@ from odrun.settings import RESUME_AUTO, RESUME_NONE, TrainJob
 _FREE = (
     "eval",
     "paths",
+    "sweep",
     "tracking",
     "verbose",
     "zoo",
@@ -76,13 +77,29 @@ def find(job: TrainJob, fresh: RunDirectory, config_text: str) -> Resumption | N
     return Resumption(directory, _summary(directory))
 
 
+def going_on(job: TrainJob, directory: RunDirectory) -> TrainJob:
+    """The job of a sweep's trial, told to go on with the run that lies in its `directory` already, if one does.
+
+    What was stopped before it was a run is cleared away.
+    """
+    if job.train.resume != RESUME_NONE or not directory.log.is_file():
+        return job
+    if not directory.is_run:
+        if not directory.is_occupied:
+            directory.discard()
+        return job
+    return replace(job, train=replace(job.train, resume=str(directory.path)))
+
+
 def command_of(directory: RunDirectory) -> str:
     """The command that goes on with a run."""
     try:
         overrides = json.loads(directory.origin.read_text(encoding="utf-8"))["overrides"]
     except (OSError, ValueError, KeyError):
         overrides = []
-    kept = [text for text in map(str, overrides) if not text.lstrip("+").startswith("train.resume=")]
+    # A trial of a sweep is gone on with as a run.
+    dropped = ("train.resume=", "sweep=", "sweep.")
+    kept = [text for text in map(str, overrides) if not text.lstrip("+").startswith(dropped)]
     return " ".join(["odrun train", *map(shlex.quote, kept), override("train.resume", shown_path(directory.path))])
 
 
@@ -114,14 +131,17 @@ def refuse_reached(step: int, steps: int, earlier: Summary | None) -> None:
         )
 
 
-def changes(directory: RunDirectory, config_text: str) -> list[str]:
-    """What matters and differs between the run's config.yaml and this one: `train.seed: 0 -> 1`."""
+def changes(directory: RunDirectory, config_text: str, *, free: Sequence[str] = _FREE) -> list[str]:
+    """What matters and differs between the run's config.yaml and this one: `train.seed: 0 -> 1`.
+
+    The keys in `free`, and those below them, may have any values.
+    """
     try:
         before = dict(_flat(yaml.safe_load(directory.config.read_text(encoding="utf-8"))))
     except (OSError, ValueError, yaml.YAMLError) as error:
         return [f"config.yaml cannot be read ({error})"]
     now = dict(_flat(yaml.safe_load(config_text)))
-    keys = [key for key in {**before, **now} if before.get(key) != now.get(key) and _matters(key)]
+    keys = [key for key in {**before, **now} if before.get(key) != now.get(key) and _matters(key, free)]
     return [f"{key}: {_shown(before.get(key))} -> {_shown(now.get(key))}" for key in keys]
 
 
@@ -140,8 +160,8 @@ def _summary(directory: RunDirectory) -> Summary | None:
     return Summary.read(directory.summary) if directory.summary.is_file() else None
 
 
-def _matters(key: str) -> bool:
-    is_free = any(key == free or key.startswith(f"{free}.") for free in _FREE)
+def _matters(key: str, free_keys: Sequence[str]) -> bool:
+    is_free = any(key == free or key.startswith(f"{free}.") for free in free_keys)
     return not is_free and key.rpartition(".")[2] not in _FOLLOW_STEPS
 
 

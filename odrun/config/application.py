@@ -22,6 +22,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from odrun.commands.resuming import going_on
+from odrun.commands.sharing import share
 from odrun.config import composition, jobs, resolvers, schemas, sweep
 from odrun.config.arguments import (
     asks_for_completion,
@@ -64,7 +66,7 @@ class _Session:
         overrides = jobs.texts(facts.overrides.task)
         if number is not None:
             _say(f"trial {number}: {' '.join(overrides)}", sys.stdout)
-        error = self._attempt(config, directory, overrides)
+        error = self._attempt(config, directory, overrides, is_trial=number is not None)
         _remove_empty(directory.path)
         if number is None or isinstance(error, InterruptedRunError):
             self.error = error
@@ -75,10 +77,14 @@ class _Session:
             raise KeyboardInterrupt from error
         raise error
 
-    def _attempt(self, config: DictConfig, directory: RunDirectory, overrides: tuple[str, ...]) -> OdrunError | None:
+    def _attempt(
+        self, config: DictConfig, directory: RunDirectory, overrides: tuple[str, ...], *, is_trial: bool
+    ) -> OdrunError | None:
         try:
             fetch_base(config)
             job = jobs.settings(config)
+            if is_trial and isinstance(job, TrainJob):
+                job = going_on(job, directory)
             self.do(job, directory=directory, overrides=overrides, config_text=jobs.config_text(config))
         except InputError as error:
             return jobs.with_argument(error, overrides)
@@ -100,11 +106,7 @@ def run(command: str, arguments: Sequence[str], *, do: Command | None = None) ->
     session = _Session(command, do_job if do is None else do)
     try:
         refuse_unreadable_flags(command, arguments)
-        sweep.check(command, arguments)
-        with _arguments_of(command, arguments):
-            hydra.main(config_path=str(conf_dir()), config_name=command, version_base=jobs.HYDRA_VERSION_BASE)(
-                session.run
-            )()
+        _run_planned(sweep.plan(command, arguments), session)
         if asks_for_config(arguments):
             sweep.check_shown(command, arguments)
     except OdrunError as error:
@@ -124,6 +126,15 @@ def run(command: str, arguments: Sequence[str], *, do: Command | None = None) ->
             return _tell(session.error)
         raise
     return 0 if session.error is None else _tell(session.error)
+
+
+def _run_planned(plan: sweep.Plan, session: _Session) -> None:
+    if session.do is do_job:
+        share(plan.jobs)
+    with _arguments_of(session.command, plan.arguments):
+        hydra.main(config_path=str(conf_dir()), config_name=session.command, version_base=jobs.HYDRA_VERSION_BASE)(
+            session.run
+        )()
 
 
 def _register(command: str) -> None:

@@ -96,9 +96,14 @@ def asks_for_config(arguments: Sequence[str]) -> bool:
     return asked and not asks_for_multirun(arguments)
 
 
+def shows(arguments: Sequence[str]) -> bool:
+    """Whether something is to be shown, and nothing run."""
+    return any(argument.partition("=")[0] in _SHOWING_FLAGS for argument in arguments)
+
+
 def may_sweep(arguments: Sequence[str]) -> bool:
     """Whether these arguments can start a sweep; certain only once the config has been composed."""
-    if any(argument.partition("=")[0] in _SHOWING_FLAGS for argument in arguments):
+    if shows(arguments):
         return False
     return asks_for_multirun(arguments) or any(argument.startswith(_MAY_SWEEP) for argument in arguments)
 

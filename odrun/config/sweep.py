@@ -1,9 +1,16 @@
-"""A sweep's trials, all composed and checked before the first one starts and before its directory is made."""
+"""A sweep's trials, all composed and checked before the first one starts and before its directory is made.
+
+A sweep that is gone on with has to be the one that was begun: the overrides of its trials and what they compose to are
+compared with what lies in its directory.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from hydra import initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -12,46 +19,195 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from odrun.commands.resuming import changes
 from odrun.config import composition, jobs
-from odrun.config.arguments import added_folders, asks_for_multirun, config_name, may_sweep, overrides_in
+from odrun.config.arguments import (
+    added_folders,
+    asks_for_multirun,
+    config_name,
+    key_of,
+    may_sweep,
+    overrides_in,
+    shows,
+    touches,
+)
 from odrun.config.bases import fetch_base
 from odrun.config.location import conf_dir
 from odrun.errors import InputError
+from odrun.report.closing import override
+from odrun.runs.directory import RunDirectory
+from odrun.settings import RESUME_AUTO, RESUME_NONE, Job
 from odrun.sweeps import clusters, warm
+from odrun.sweeps.record import SWEEP_NAME, TrialLine
+from odrun.sweeps.resuming import is_held, reconciled
 from odrun.sweeps.sweeper import TARGET
 
 FAULTS_TOLD = 20
+CHANGES_TOLD = 8
 _GRIDS = (TARGET, f"{BasicSweeper.__module__}.{BasicSweeper.__name__}")
+_RESUME_KEYS = ("sweep.resume", "sweep.retry_failed")
+_NAMING_KEY = "hydra.job.config.override_dirname.exclude_keys"
+_FREE = (
+    "paths",
+    "sweep",
+    "tracking",
+    "verbose",
+    "zoo",
+    "train.checkpoint",
+    "train.log_every",
+    "train.resume",
+)
+"""What a sweep that is gone on with may have otherwise: no metric depends on it."""
 
 
-def check(command: str, arguments: Sequence[str]) -> None:
-    """Refuse a sweep one of whose trials cannot run; a single run and other sweepers' sweeps are left to Hydra.
+@dataclass(frozen=True)
+class Plan:
+    """What Hydra is to be given, and the jobs of the trials that will run, by number, as far as they are known."""
+
+    arguments: Sequence[str]
+    jobs: Mapping[int, Job] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    overrides: list[str]
+    job: Job
+    text: str
+
+
+def plan(command: str, arguments: Sequence[str]) -> Plan:
+    """Refuse a sweep one of whose trials cannot run; a single run and other sweepers' trials are left to Hydra.
 
     Raises:
-        InputError: trials cannot run; each is named with its fault.
+        InputError: trials cannot run; each is named with its fault. Or the sweep to go on with is another one.
         hydra.errors.HydraException, omegaconf.errors.OmegaConfBaseException: the sweep itself does not compose.
     """
+    resuming = [argument for argument in overrides_in(arguments) if key_of(argument) in _RESUME_KEYS]
+    if resuming and command != "train":
+        raise InputError("only sweeps of odrun train are gone on with", where=" ".join(resuming))
     if not may_sweep(arguments):
-        return
+        if resuming and not shows(arguments):
+            raise InputError(
+                "a single run is no sweep", where=" ".join(resuming), remedy="add -m, or use train.resume for a run"
+            )
+        return Plan(arguments)
     with _composed(command, arguments, RunMode.MULTIRUN) as master:
-        multirun = asks_for_multirun(arguments) or master.hydra.mode == RunMode.MULTIRUN
-        if not multirun or master.hydra.sweeper["_target_"] not in _GRIDS:
-            return
+        if not asks_for_multirun(arguments) and master.hydra.mode != RunMode.MULTIRUN:
+            return Plan(arguments)
+        named = [*arguments, *_naming(master, arguments)]
+        if master.hydra.sweeper["_target_"] not in _GRIDS:
+            return Plan(named)
         _refuse_launcher(master.hydra.launcher)
-        trials = _trials(master)
-        faults = [
-            (number, overrides, error)
-            for number, overrides in enumerate(trials)
-            if (error := _fault(master, overrides, command)) is not None
-        ]
+        trials = _checked(master, command)
+        folder, lines = _resumed(master, trials)
+    if folder is None:
+        begun = [argument for argument in named if key_of(argument) != "sweep.resume"]
+        return Plan(begun, {number: trial.job for number, trial in enumerate(trials)})
+    retried = bool(OmegaConf.select(master, "sweep.retry_failed", default=False))
+    left = {line.number for line in lines if line.is_left or (retried and line.status == "failed")}
+    places = [_argument("sweep.resume", folder), _argument("hydra.sweep.dir", folder)]
+    return Plan(
+        [*(argument for argument in named if key_of(argument) != "sweep.resume"), *places],
+        {number: trial.job for number, trial in enumerate(trials) if number in left},
+    )
+
+
+def _checked(master: DictConfig, command: str) -> list[_Trial]:
+    """Every trial, composed; `InputError` that names those that cannot run."""
+    trials, faults = [], []
+    given = _trials(master)
+    for number, overrides in enumerate(given):
+        found = _trial(master, overrides, command)
+        if isinstance(found, _Trial):
+            trials.append(found)
+        else:
+            faults.append((number, overrides, found))
     if faults:
         told = "\n".join(
             f"trial {number}: {' '.join(overrides)}\n{error}" for number, overrides, error in faults[:FAULTS_TOLD]
         )
         if len(faults) > FAULTS_TOLD:
             told += f"\nand {len(faults) - FAULTS_TOLD} more"
-        what = f"{len(faults)} of the sweep's {len(trials)} trials cannot run, so none was started\n{told}"
+        what = f"{len(faults)} of the sweep's {len(given)} trials cannot run, so none was started\n{told}"
         raise InputError(what)
+    return trials
+
+
+def _resumed(master: DictConfig, trials: Sequence[_Trial]) -> tuple[Path | None, Sequence[TrialLine]]:
+    """The sweep that `sweep.resume` asks for and its trials; without a folder, a new one is begun."""
+    asked = str(OmegaConf.select(master, "sweep.resume", default=RESUME_NONE))
+    if asked == RESUME_NONE:
+        return None, ()
+    if asked == RESUME_AUTO:
+        siblings = Path(str(master.hydra.sweep.dir)).absolute().parent.glob(f"*/{SWEEP_NAME}")
+        for folder in sorted((found.parent for found in siblings), reverse=True):
+            lines = _left_of(folder)
+            if any(line.is_left for line in lines) and not _differences(folder, lines, trials):
+                return folder, lines
+        return None, ()
+    folder = Path(asked).expanduser().absolute()
+    lines = reconciled(folder)[1]
+    differences = _differences(folder, lines, trials)
+    if differences:
+        more = f" and {len(differences) - CHANGES_TOLD} more" if len(differences) > CHANGES_TOLD else ""
+        raise InputError(
+            f"this is not the sweep that was begun: {'; '.join(differences[:CHANGES_TOLD])}{more}",
+            where=f"sweep.resume={asked}",
+            remedy="give what the sweep was given, or begin a new one without sweep.resume",
+        )
+    return folder, lines
+
+
+def _left_of(folder: Path) -> Sequence[TrialLine]:
+    """The trials of a sweep that nobody is at work on; none of one that cannot be gone on with."""
+    try:
+        return () if is_held(folder) else reconciled(folder)[1]
+    except InputError:
+        return ()
+
+
+def _differences(folder: Path, lines: Sequence[TrialLine], trials: Sequence[_Trial]) -> list[str]:
+    """What the sweep in the folder has otherwise than these trials, each once."""
+    if len(lines) != len(trials):
+        return [f"{len(lines)} trials -> {len(trials)}"]
+    found: dict[str, list[int]] = {}
+    for line, trial in zip(lines, trials, strict=True):
+        before, now = _meant(line.overrides), _meant(trial.overrides)
+        differing = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+        told = [f"{before.get(key, f'{key} not given')} -> {now.get(key, 'not given')}" for key in differing]
+        run = RunDirectory(folder / line.dir)
+        if not told and line.dir and run.config.is_file():
+            told = changes(run, trial.text, free=_FREE)
+        for each in told:
+            found.setdefault(each, []).append(line.number)
+    return [
+        each if len(numbers) == len(trials) else f"trial {', '.join(map(str, numbers))}: {each}"
+        for each, numbers in found.items()
+    ]
+
+
+def _argument(key: str, folder: Path) -> str:
+    """`key=folder` as Hydra reads it."""
+    return shlex.split(override(key, str(folder)))[0]
+
+
+def _meant(overrides: Sequence[str]) -> dict[str, str]:
+    """The overrides that count, by their keys."""
+    return {
+        key_of(text): text
+        for text in overrides
+        if not any(key_of(text) == free or key_of(text).startswith(f"{free}.") for free in _FREE)
+    }
+
+
+def _naming(master: DictConfig, arguments: Sequence[str]) -> list[str]:
+    """The argument by which only what differs between trials gets into the names of their directories."""
+    if any(touches(argument, _NAMING_KEY) for argument in arguments):
+        return []
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    given = parser.parse_overrides(list(jobs.texts(master.hydra.overrides.task)))
+    common = [f'"{each.key_or_group}"' for each in given if not each.is_sweep_override()]
+    return [f"{_NAMING_KEY}=[{','.join(dict.fromkeys(common))}]"]
 
 
 def check_shown(command: str, arguments: Sequence[str]) -> None:
@@ -89,17 +245,17 @@ def _refuse_launcher(launcher: DictConfig) -> None:
             raise InputError(str(error), where=f"hydra.launcher.{error.key}") from error
 
 
-def _fault(master: DictConfig, overrides: list[str], command: str) -> InputError | None:
+def _trial(master: DictConfig, overrides: list[str], command: str) -> _Trial | InputError:
+    """The trial of these overrides, or why it cannot run."""
     loader = GlobalHydra.instance().config_loader()
     try:
-        trial = _without_hydra(loader.load_sweep_config(master, overrides))
-        fetch_base(trial)
-        jobs.settings(trial)
+        config = _without_hydra(loader.load_sweep_config(master, overrides))
+        fetch_base(config)
+        return _Trial(overrides, jobs.settings(config), jobs.config_text(config))
     except InputError as error:
         return jobs.with_argument(error, overrides)
     except composition.REFUSALS as error:
         return composition.explain(error, command, overrides)
-    return None
 
 
 def _trials(master: DictConfig) -> list[list[str]]:

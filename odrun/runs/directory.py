@@ -218,6 +218,11 @@ class RunDirectory:
         except OSError:
             return False
 
+    @property
+    def is_run(self) -> bool:
+        """Whether all is there that a run needs to be read."""
+        return _is_run(self.path)
+
     def discard(self) -> None:
         """Remove what a run has written here, and the directory unless something else lies, or somebody works, in it.
 

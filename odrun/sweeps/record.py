@@ -3,9 +3,9 @@
     {"objective": "AP", "best": 1, "trials": [{"number": 0, "dir": "0_train.seed=1", "overrides": ["train.seed=1"],
      "status": "completed", "pid": 4711, "metric": 0.41, "error": null}, ...]}
 
-`best` is the number of the best trial, `dir` lies below the sweep's directory, `metric` is the trial's value of the
-objective (the best one until now while it runs), `status` is pending, running, completed, stopped_early, interrupted or
-failed.
+`best` is the number of the best trial, `dir` lies below the sweep's directory (empty: not known yet), `metric` is the
+trial's value of the objective (the best one until now while it runs), `status` is pending, running, completed,
+stopped_early, interrupted or failed. All trials that are known beforehand are in it before the first one starts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import json
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import yaml
@@ -43,6 +43,11 @@ class TrialLine:
     pid: int | None
     metric: float | None
     error: str | None
+
+    @property
+    def is_left(self) -> bool:
+        """Whether a sweep that is gone on with has it still to run, or to end."""
+        return self.status in ("pending", "running", "interrupted")
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,9 @@ class SweepRecord:
         self._plans: dict[Path, _Plan] = {}
         self._best: dict[Path, float] = {}
         self._ended: dict[int, TrialLine] = {}
+        self._kept: dict[int, TrialLine] = {}
+        self._objective: Objective | None = None
+        self._read: Path | None = None
 
     def progress(self, directory: Path) -> Progress:
         """The last logged step of the run in `directory`, and the best value of its objective until now."""
@@ -95,14 +103,22 @@ class SweepRecord:
         return Progress(step if isinstance(step, int) else None, plan.steps, plan.objective.name, best)
 
     def changed(self, sweep: Path, trials: Sequence[Trial]) -> None:
-        """Write `sweep.json`."""
-        lines = [self._line(sweep, trial) for trial in trials]
-        write_sweep(sweep, lines, self.objective)
+        """Write `sweep.json`: these trials' lines anew, those of others as they are in it."""
+        self.write(sweep, [self._line(sweep, trial) for trial in trials])
+
+    def write(self, sweep: Path, lines: Sequence[TrialLine]) -> None:
+        """Write `sweep.json` with these lines instead of those of the same numbers."""
+        if self._read != sweep and (sweep / SWEEP_NAME).exists():
+            self._objective, kept = read_sweep(sweep)
+            self._kept = {line.number: line for line in kept}
+            self._read = sweep
+        lines_now = self._kept | {line.number: line for line in lines}
+        write_sweep(sweep, [lines_now[number] for number in sorted(lines_now)], self.objective)
 
     @property
     def objective(self) -> Objective | None:
         """What the trials are judged by, once one of them has said it."""
-        return next((plan.objective for plan in self._plans.values()), None)
+        return next((plan.objective for plan in self._plans.values()), self._objective)
 
     def told(self, error: BaseException) -> str:
         """odrun's own errors as they are, of others the kind as well."""
@@ -145,19 +161,26 @@ class SweepRecord:
         return self._plans[directory]
 
 
-def claim(sweep: Path) -> None:
-    """Make the directory of a sweep, with an empty `sweep.json`; `InputError` if another sweep lies there."""
+def read_sweep(sweep: Path) -> tuple[Objective | None, list[TrialLine]]:
+    """What `sweep.json` in the folder `sweep` says; `InputError` if there is none or it is damaged."""
+    path = sweep / SWEEP_NAME
+    names = [field.name for field in fields(TrialLine)]
     try:
-        sweep.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(sweep / SWEEP_NAME, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    except FileExistsError as error:
-        if not (sweep / SWEEP_NAME).exists():
-            raise InputError("a file stands where the sweep's directory should be", where=str(sweep)) from error
+        content = json.loads(path.read_text(encoding="utf-8"))
+        lines = [TrialLine(**{name: trial[name] for name in names}) for trial in content["trials"]]
+        objective = content["objective"]
+    except FileNotFoundError as error:
         raise InputError(
-            f"the directory already holds a sweep ({SWEEP_NAME} is there)",
+            f"there is no sweep: {SWEEP_NAME} is missing",
             where=str(sweep),
-            remedy="choose another with hydra.sweep.dir=DIR, or remove this one",
+            remedy="give the directory of a sweep, outputs/sweeps/NAME",
         ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"the record of the sweep cannot be read: {error}", where=str(path)) from error
+    return (
+        None if objective is None else Objective(objective),
+        [replace(line, overrides=tuple(line.overrides)) for line in lines],
+    )
 
 
 def write_sweep(sweep: Path, trials: Sequence[TrialLine], objective: Objective | None) -> None:

@@ -1,12 +1,14 @@
 """`hydra/sweeper=grid`: every combination of the values, as Hydra's basic sweeper makes them.
 
-A trial that failed stops no other one, whatever the launcher; when all have run the sweep fails, and names those.
+A trial that failed stops no other one, whatever the launcher; when all have run the sweep fails, and names those. With
+`sweep.resume=DIR` only what is left of the sweep in DIR is run, in the directories of its trials.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Optional
 
@@ -16,17 +18,21 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from odrun.errors import InputError, InterruptedRunError, OdrunError, RunFailedError
+from odrun.errors import InputError, InterruptedRunError, RunFailedError
+from odrun.report.closing import override
+from odrun.runs.files import shown_path
+from odrun.settings import RESUME_NONE
 from odrun.sweeps import clusters, record, warm
+from odrun.sweeps.resuming import LOCK_NAME, held, reconciled, refuse_taken
 from odrun.sweeps.warm.trials import LOG_NAME, RECORD_NAME
 
 PLUGIN_MODULE = "hydra_plugins.odrun_sweeper"
 TARGET = f"{PLUGIN_MODULE}.GridSweeper"
 _RECORDING = (warm.TARGET, *clusters.TARGETS)
 """The launchers that write `sweep.json` themselves."""
-_NOTES = (record.SWEEP_NAME, "multirun.yaml")
+_NOTES = (record.SWEEP_NAME, LOCK_NAME, "multirun.yaml")
 _TRIAL_NOTES = (RECORD_NAME, LOG_NAME)
 
 
@@ -77,28 +83,75 @@ class GridSweeper(Sweeper):
         overrides = OverridesParser.create(config_loader=self.hydra_context.config_loader).parse_overrides(given)
         batches = BasicSweeper.split_arguments(overrides, self._max_batch_size)
         folder = Path(str(self.config.hydra.sweep.dir)).absolute()
-        record.claim(folder)
-        OmegaConf.save(self.config, folder / "multirun.yaml")
-        returns: list[Sequence[JobReturn]] = []
-        for batch in batches:
-            returns.append(self._launched(batch, sum(map(len, returns)), folder))
-            if self.config.hydra.launcher["_target_"] not in _RECORDING:
-                _write(folder, [each for done in returns for each in done])
-        _conclude([each for done in returns for each in done], folder)
+        is_resumed = OmegaConf.select(self.config, "sweep.resume", default=RESUME_NONE) != RESUME_NONE
+        with held(folder, waiting=lambda: _say("the trials of a sweep that was killed are still ending: waiting")):
+            if is_resumed:
+                lines = reconciled(folder)[1]
+            else:
+                refuse_taken(folder)
+                lines = self._begun([trial for batch in batches for trial in batch])
+                OmegaConf.save(self.config, folder / "multirun.yaml")
+            returns = self._run(lines, folder)
+            _conclude(returns, record.read_sweep(folder)[1], folder)
+        return [list(returns.values())]
+
+    def _begun(self, trials: Sequence[Sequence[str]]) -> list[record.TrialLine]:
+        """The lines of trials that have not started; odrun's launchers say where they are before one starts."""
+        assert self.hydra_context is not None
+        assert self.config is not None
+        lines = []
+        for number, overrides in enumerate(trials):
+            directory = ""
+            if not self._is_recorded:
+                config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+                with read_write(config), open_dict(config):
+                    config.hydra.job.num = number
+                directory = str(config.hydra.sweep.subdir)
+            lines.append(record.TrialLine(number, directory, tuple(overrides), "pending", None, None, None))
+        return lines
+
+    @property
+    def _is_recorded(self) -> bool:
+        assert self.config is not None
+        return self.config.hydra.launcher["_target_"] in _RECORDING
+
+    def _run(self, lines: Sequence[record.TrialLine], folder: Path) -> dict[int, JobReturn]:
+        """Run what is left of the trials, a batch at a time, and return what each returned, by its number."""
+        assert self.config is not None
+        retried = bool(OmegaConf.select(self.config, "sweep.retry_failed", default=False))
+        left = [line for line in lines if line.is_left or (retried and line.status == "failed")]
+        writer = record.SweepRecord()
+        again = {line.number: replace(line, status="pending", error=None) for line in left}
+        writer.write(folder, [again.get(line.number, line) for line in lines])
+        returns: dict[int, JobReturn] = {}
+        size = self._max_batch_size or max(len(left), 1)
+        for start in range(0, len(left), size):
+            batch = left[start : start + size]
+            done = dict(zip((line.number for line in batch), self._launched(batch, folder), strict=True))
+            returns |= done
+            if not self._is_recorded:
+                writer.write(folder, [_line(writer, number, each, folder) for number, each in done.items()])
         return returns
 
-    def _launched(self, batch: Sequence[Sequence[str]], first: int, folder: Path) -> Sequence[JobReturn]:
+    def _launched(self, batch: Sequence[record.TrialLine], folder: Path) -> Sequence[JobReturn]:
+        from odrun.sweeps.clusters.launchers import ClusterLauncher
         from odrun.sweeps.warm.client import LaunchError
+        from odrun.sweeps.warm.launcher import WarmLauncher
         from odrun.sweeps.warm.stopping import SweepStoppedError
 
         assert self.launcher is not None
+        # Where a trial was, it is again, whatever names trials today.
+        jobs = [[*line.overrides, *([f'hydra.sweep.subdir="{line.dir}"'] if line.dir else [])] for line in batch]
         try:
-            return self.launcher.launch(batch, initial_job_idx=first)
+            if isinstance(self.launcher, (WarmLauncher, ClusterLauncher)):
+                return self.launcher.launch_numbered({line.number: job for line, job in zip(batch, jobs, strict=True)})
+            return self.launcher.launch(jobs, initial_job_idx=batch[0].number)
         except SweepStoppedError as error:
             raise InterruptedRunError(
                 f"the sweep was {error}; what its trials saved is there",
                 signal_number=error.signal_number,
                 where=str(folder),
+                remedy=f"go on with it: the same command and {override('sweep.resume', shown_path(folder))}",
             ) from error
         except warm.SettingError as error:
             _forget(folder, [])
@@ -109,33 +162,39 @@ class GridSweeper(Sweeper):
             ) from error
 
 
-def _write(folder: Path, returns: Sequence[JobReturn]) -> None:
-    """Write `sweep.json` for a launcher that does not write it itself."""
-    hook, lines = record.SweepRecord(), []
-    for number, returned in enumerate(returns):
-        directory = _directory(returned, folder)
-        error = returned._return_value if returned.status == JobStatus.FAILED else None
-        lines.append(hook.line_of(folder, number, directory, _overrides(returned), error))
-    record.write_sweep(folder, lines, hook.objective)
+def _line(writer: record.SweepRecord, number: int, returned: JobReturn, folder: Path) -> record.TrialLine:
+    """The line of a trial that ran by a launcher that does not write it itself."""
+    error = returned._return_value if returned.status == JobStatus.FAILED else None
+    return writer.line_of(folder, number, _directory(returned, folder), _overrides(returned), error)
 
 
-def _conclude(returns: Sequence[JobReturn], folder: Path) -> None:
-    """Raise what is to be said of the trials that failed, if any did."""
-    failed = [(number, each) for number, each in enumerate(returns) if each.status == JobStatus.FAILED]
+def _conclude(returns: Mapping[int, JobReturn], lines: Sequence[record.TrialLine], folder: Path) -> None:
+    """Raise what is to be said of the trials that failed, if any did, now or before the sweep was gone on with."""
+    failed = [line for line in lines if line.status in ("failed", "interrupted")]
     if not failed:
         return
-    is_refused = len(failed) == len(returns) and all(isinstance(each._return_value, InputError) for _, each in failed)
-    lines = [f"{len(failed)} of {len(returns)} trials failed"]
-    for number, each in failed:
-        error = each._return_value
-        what = error.what if isinstance(error, OdrunError) else str(error)
-        lines.append(f"  {number} {' '.join(_overrides(each))}: {what}")
+    is_refused = len(failed) == len(lines) and all(
+        line.number in returns and isinstance(returns[line.number]._return_value, InputError) for line in failed
+    )
+    told = [f"{len(failed)} of {len(lines)} trials failed"]
+    for line in failed:
+        what = (line.error or "").partition("\n  where: ")[0].partition("\n  remedy: ")[0]
+        told.append(f"  {line.number} {' '.join(line.overrides)}: {what}")
         if not is_refused:
-            lines.append(f"    {_directory(each, folder)}")
+            told.append(f"    {folder / line.dir}")
     if is_refused:
-        _forget(folder, [_directory(each, folder) for _, each in failed])
-        raise InputError("\n".join(lines))
-    raise RunFailedError("\n".join(lines))
+        _forget(folder, [folder / line.dir for line in failed])
+        raise InputError("\n".join(told))
+    raise RunFailedError(
+        "\n".join(told),
+        remedy=f"run them again: the same command and {override('sweep.resume', shown_path(folder))} "
+        "sweep.retry_failed=true",
+    )
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _overrides(returned: JobReturn) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import pytest
 from odrun.errors import InputError, RunFailedError
 from odrun.runs.summary import Best, Summary, Timings
 from odrun.settings import METRIC_KEYS
-from odrun.sweeps.record import Objective, SweepRecord, TrialLine, claim, write_sweep
+from odrun.sweeps.record import Objective, SweepRecord, TrialLine, read_sweep, write_sweep
 from odrun.sweeps.warm.hooks import Progress
 from odrun.sweeps.warm.trials import Trial
 
@@ -130,11 +130,24 @@ def test_an_error_of_odrun_is_told_as_it_is_and_another_with_its_kind() -> None:
     assert SweepRecord().told(KeyError("a")) == "KeyError: 'a'"
 
 
-def test_two_sweeps_do_not_share_a_directory(tmp_path: Path) -> None:
-    claim(tmp_path / "sweep")
-    with pytest.raises(InputError, match="already holds a sweep") as told:
-        claim(tmp_path / "sweep")
-    assert told.value.remedy == "choose another with hydra.sweep.dir=DIR, or remove this one"
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="a file stands where"):
-        claim(tmp_path / "file")
+def test_lines_of_other_trials_stay_as_they_are(tmp_path: Path) -> None:
+    kept = TrialLine(0, "0_a", ("train.seed=1",), "completed", 5, 0.5, None)
+    write_sweep(tmp_path, [kept], Objective("AP"))
+    record = SweepRecord()
+    record.changed(tmp_path, [Trial(1, (), tmp_path / "1_b")])
+    objective, lines = read_sweep(tmp_path)
+    assert (objective, lines[0]) == (Objective("AP"), kept)
+    assert [line.status for line in lines] == ["completed", "pending"]
+    assert read(tmp_path)["best"] == 0
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"objective": null, "best": null, "trials": [{"number": 1}]}'])
+def test_a_damaged_record_is_refused(content: str, tmp_path: Path) -> None:
+    (tmp_path / "sweep.json").write_text(content)
+    with pytest.raises(InputError, match="the record of the sweep cannot be read"):
+        read_sweep(tmp_path)
+
+
+def test_a_folder_without_a_record_is_no_sweep(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"there is no sweep: sweep\.json is missing"):
+        read_sweep(tmp_path)

@@ -60,6 +60,7 @@ def test_a_trial_that_fails_stops_no_other_and_is_named_at_the_end(
     told = capsys.readouterr().err
     assert told.endswith(
         f"odrun: 1 of 3 trials failed\n  1 {' '.join(lines[1]['overrides'])}: diverged\n    {folder}\n"
+        f"  remedy: run them again: the same command and sweep.resume={folder.parent} sweep.retry_failed=true\n"
     )
     assert "Traceback" not in told
 
@@ -78,6 +79,11 @@ def test_the_trials_run_in_processes_of_their_own(tmp_path: Path) -> None:
     pids = [int(path.read_text()) for path in tmp_path.rglob("pid")]
     assert len({*pids, os.getpid()}) == 3
     assert sorted(line["pid"] for line in sweep_of(tmp_path)["trials"]) == sorted(pids)
+
+
+def test_the_directory_of_a_trial_is_named_by_what_differs(tmp_path: Path) -> None:
+    assert run(tmp_path, "warm", lambda _: None, "train.seed=1,2", "train.steps=5", "dataset=digits") == 0
+    assert [line["dir"] for line in sweep_of(tmp_path)["trials"]] == ["0_train.seed=1", "1_train.seed=2"]
 
 
 def test_a_bug_of_a_trial_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,7 +128,8 @@ def test_more_gpus_than_there_are_are_refused_and_nothing_is_left(
 
 
 def test_trials_in_new_interpreters_know_odrun(tmp_path: Path) -> None:
-    given = ("dataset=voc", f"dataset.path={tmp_path}/none", f"hydra.sweep.dir={tmp_path}/sweep", "train.seed=1,2")
+    checkpoint = "train.resume=/nowhere"
+    given = (f"paths.cache={tmp_path}/cache", f"hydra.sweep.dir={tmp_path}/sweep", "train.seed=1,2", checkpoint)
     done = subprocess.run(
         [sys.executable, "-m", "odrun", "train", "-m", "hydra.launcher.start=fresh", *given],
         cwd=tmp_path,
@@ -132,7 +139,7 @@ def test_trials_in_new_interpreters_know_odrun(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(Path(application.__file__).parents[2])},
     )
     assert done.returncode == 2
-    assert done.stdout.count("  The data set's folder is not there: ") == 2, done.stdout + done.stderr
+    assert done.stdout.count("  there is no such folder") == 2, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 

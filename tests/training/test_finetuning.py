@@ -58,11 +58,12 @@ def frozen_name(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The digits with a MobileNetV2 of full width."""
+    """The digits with a MobileNetV2 of full width and the new layers of an official entry."""
     job = composed(
         "train",
         (
             "pipeline.model.ssd.feature_extractor.depth_multiplier=1.0",
+            "pipeline.model.ssd.feature_extractor.conv_hyperparams.initializer.random_normal_initializer.stddev=0.01",
             f"train.steps={STEPS}",
             "train.warmup_steps=5",
             f"paths.cache={tmp_path_factory.mktemp('cache')}",

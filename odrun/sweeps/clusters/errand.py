@@ -6,7 +6,6 @@ It is refused there if that machine does not see the sweep's directory, or the f
 from __future__ import annotations
 
 import os
-import pickle
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf, read_write
+from omegaconf import DictConfig
 
 from odrun.errors import InputError
 from odrun.runs.directory import RunDirectory
@@ -24,7 +23,6 @@ from odrun.sweeps.record import SWEEP_NAME
 from odrun.sweeps.warm.child import Order, read_work, run_trial
 from odrun.sweeps.warm.output import redirect
 
-RESUME_KEY = "train.resume"
 STOPPED_STATUS = 143
 """How a process ends that SIGTERM stopped: 128 + 15."""
 
@@ -83,7 +81,6 @@ class Errand:
     def _go_on(self) -> None:
         """Run the trial, from where it is."""
         work = read_work(self.payload)
-        config: DictConfig = pickle.loads(self.order.config)  # noqa: S301 - the launcher wrote it
         run = RunDirectory(self.directory)
         try:
             os.chdir(self.working_directory)
@@ -91,14 +88,11 @@ class Errand:
             work = replace(work, task_function=self._refuse)
         if _is_concluded(run):
             work = replace(work, task_function=_nothing)
-        elif OmegaConf.select(config, RESUME_KEY) is not None and _is_begun(run):
-            with read_write(config):
-                OmegaConf.update(config, RESUME_KEY, str(run.path))
-        else:
-            # What one left that was lost before it had begun, or that cannot be gone on with.
+        elif not run.is_run and not run.is_occupied:
+            # What is left of one that was lost before there was anything to go on with.
             run.discard()
             run.path.mkdir(parents=True, exist_ok=True)
-        run_trial(replace(self.order, config=pickle.dumps(config)), work)
+        run_trial(self.order, work)
 
     def _refuse(self, config: DictConfig) -> None:
         del config
@@ -128,15 +122,6 @@ def _printed_to(log: Path) -> Iterator[None]:
 def _is_concluded(run: RunDirectory) -> bool:
     """Whether a run has ended well: its machine was lost in the instant in which its result was to be told."""
     return run.summary.is_file() and Summary.read(run.summary).status in ("completed", "stopped_early")
-
-
-def _is_begun(run: RunDirectory) -> bool:
-    """Whether there is a run to go on with."""
-    try:
-        RunDirectory.open(run.path)
-    except InputError:
-        return False
-    return True
 
 
 def _nothing(config: DictConfig) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from odrun.sweeps.warm.trials import Trial
 _RESULTS_NAME = ".trials"
 
 
-class _ClusterLauncher(Launcher):
+class ClusterLauncher(Launcher):
     """Gives trials to a cluster and waits for them.
 
     Trials that fail have `JobStatus.FAILED` and their exception, or a `TrialError` where they left none.
@@ -46,7 +46,11 @@ class _ClusterLauncher(Launcher):
         self._work = Work(task_function, hydra_context)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run a batch of trials and return what each returned, in their order.
+        """Run a batch of trials and return what each returned, in their order; see `launch_numbered`."""
+        return self.launch_numbered(dict(enumerate(job_overrides, start=initial_job_idx)))
+
+    def launch_numbered(self, jobs: Mapping[int, Sequence[str]]) -> Sequence[JobReturn]:
+        """Run trials, each the overrides of a job by its number in the sweep; return what each returned, in order.
 
         Raises:
             SweepStoppedError: SIGINT or SIGTERM came; the cluster has been told to stop the trials.
@@ -63,7 +67,7 @@ class _ClusterLauncher(Launcher):
         except Exception as error:
             raise LaunchError(f"the task function cannot be given to another machine: {error}") from error
         errands, trials = {}, []
-        for number, overrides in enumerate(job_overrides, start=initial_job_idx):
+        for number, overrides in jobs.items():
             config = trial_config(self._work, self._config, number, list(overrides))
             trial = Trial(number, tuple(filter_overrides(overrides)), trial_directory(config))
             result = sweep / _RESULTS_NAME / f"{number}.pickle"
@@ -71,7 +75,7 @@ class _ClusterLauncher(Launcher):
             order = Order(number, pickle.dumps(config), {}, trial.log, result)
             errands[number] = Errand(order, trial.directory, sweep, Path.cwd(), payload)
             trials.append(trial)
-        board = Board(sys.stdout, common=common_overrides(job_overrides))
+        board = Board(sys.stdout, common=common_overrides(list(jobs.values())))
         watch = Watch(sweep, trials, errands, self._earlier, hook=self._hook, board=board)
         try:
             with board, self._cluster() as cluster:
@@ -87,7 +91,7 @@ class _ClusterLauncher(Launcher):
         """Who runs the trials."""
 
 
-class SubmititLauncher(_ClusterLauncher):
+class SubmititLauncher(ClusterLauncher):
     """Trials as jobs of Slurm, or as submitit's processes of this machine."""
 
     __module__ = SUBMITIT_MODULE
@@ -98,7 +102,7 @@ class SubmititLauncher(_ClusterLauncher):
         return SubmititJobs(self._settings)
 
 
-class RayLauncher(_ClusterLauncher):
+class RayLauncher(ClusterLauncher):
     """Trials as tasks of Ray."""
 
     __module__ = RAY_MODULE

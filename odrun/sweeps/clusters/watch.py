@@ -106,7 +106,7 @@ class Watch:
         summary = RunDirectory(trial.directory).summary
         if summary.is_file() and (saved := Summary.read(summary)).status == "interrupted":
             what = f"the cluster stopped it after step {saved.steps}, and did not start it again"
-            return f"{what}: {told}\nits last lines say how to go on: {trial.log}", "interrupted"
+            return f"{what}: {told}", "interrupted"
         return told, "failed"
 
     def _stopped_by(self) -> str:

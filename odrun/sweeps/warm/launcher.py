@@ -6,7 +6,7 @@ import pickle
 import sys
 import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,11 @@ class WarmLauncher(Launcher):
         self._work = Work(task_function, hydra_context)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run a batch of trials and return what each returned, in their order.
+        """Run a batch of trials and return what each returned, in their order; see `launch_numbered`."""
+        return self.launch_numbered(dict(enumerate(job_overrides, start=initial_job_idx)))
+
+    def launch_numbered(self, jobs: Mapping[int, Sequence[str]]) -> Sequence[JobReturn]:
+        """Run trials, each the overrides of a job by its number in the sweep; return what each returned, in order.
 
         Raises:
             SweepStoppedError: SIGINT or SIGTERM came; the trials have been stopped.
@@ -58,12 +62,11 @@ class WarmLauncher(Launcher):
         configure_log(self._config.hydra.hydra_logging, self._config.hydra.verbose)
         sweep = Path(str(self._config.hydra.sweep.dir)).absolute()
         sweep.mkdir(parents=True, exist_ok=True)
-        board = Board(sys.stdout, common=common_overrides(job_overrides))
+        board = Board(sys.stdout, common=common_overrides(list(jobs.values())))
         places = gpu_variables(self._settings, usable_gpus())
         self._open(board)
-        numbered = list(enumerate(job_overrides, start=initial_job_idx))
         orders, trials = {}, []
-        for number, overrides in numbered:
+        for number, overrides in jobs.items():
             order, trial = self._planned(number, list(overrides))
             orders[number] = order
             trials.append(trial)
@@ -85,7 +88,7 @@ class WarmLauncher(Launcher):
             self.close()
             raise
         self._earlier += supervision.trials.values()
-        return [supervision.returned[number] for number, _ in numbered]
+        return [supervision.returned[number] for number in jobs]
 
     def close(self) -> None:
         """End the server and all that it runs; the next batch starts another."""

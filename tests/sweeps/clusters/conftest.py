@@ -36,5 +36,6 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     yield start_sweep
     for sweep in started:
-        sweep.process.kill()
-        sweep.process.communicate()
+        # Its trials have their ends of the pipe, too, so they have to end with it.
+        sweep.process.terminate()
+        sweep.process.communicate(timeout=60)

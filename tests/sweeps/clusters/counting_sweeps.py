@@ -73,12 +73,11 @@ class Sweep:
         return [trial["status"] for trial in self.record()["trials"]]
 
     def trial(self, number: int) -> Path:
-        (folder,) = (self.folder / "sweep").glob(f"{number}_*")
-        return folder
+        return self.folder / "sweep" / str(self.record()["trials"][number]["dir"])
 
     def counted(self, number: int) -> list[int]:
         """The steps that a trial has counted; none as long as it has not begun."""
-        files = list((self.folder / "sweep").glob(f"{number}_*/counted.txt"))
+        files = list((self.folder / "sweep").glob(f"{number}*/counted.txt"))
         return [int(line) for line in files[0].read_text().split()] if files else []
 
     def pids(self, number: int) -> list[int]:

@@ -28,8 +28,8 @@ from odrun.sweeps.warm.child import Order, Work
 from odrun.sweeps.warm.launcher import trial_config
 from odrun.sweeps.warm.outcome import result_of
 
-Task = Callable[[DictConfig], None]
-Make = Callable[[Task], Errand]
+Task = Callable[[DictConfig], object]
+Make = Callable[..., Errand]
 
 
 @pytest.fixture
@@ -46,13 +46,13 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
         JobRuntime.instance().set("name", "train")
         context: HydraContext = _context()
 
-        def made(task: Task) -> Errand:
+        def made(task: Task, command: str = "train") -> Errand:
             work = Work(task, context)
             # What is read here would take the place of Hydra's own state in this process.
             monkeypatch.setattr(errands, "read_work", lambda _: work)
-            given = [f"hydra.sweep.dir={sweep}", "hydra.sweep.subdir=0", "train.seed=1"]
-            master = context.config_loader.load_configuration("train", given, run_mode=RunMode.MULTIRUN)
-            config = trial_config(work, master, 0, ["train.seed=1"])
+            given = [f"hydra.sweep.dir={sweep}", "hydra.sweep.subdir=0", "dataset.split.seed=1"]
+            master = context.config_loader.load_configuration(command, given, run_mode=RunMode.MULTIRUN)
+            config = trial_config(work, master, 0, ["dataset.split.seed=1"])
             order = Order(0, pickle.dumps(config), {}, sweep / "0" / "output.log", sweep / "0.pickle")
             return Errand(order, sweep / "0", sweep, tmp_path, b"")
 
@@ -75,37 +75,37 @@ def begun(path: Path, status: Status | None) -> None:
         summary(status, steps=3).write(run.summary)
 
 
-def resumed(make: Make) -> list[str]:
-    """Run an errand; what `train.resume` was for its trial, if that was run."""
-    seen: list[str] = []
-    errand = make(lambda config: seen.append(config.train.resume))
+def run(errand: Errand) -> None:
+    """Run an errand, and see that its result says it is done."""
     errand()
     returned = result_of(errand.order)
     assert returned is not None
     assert returned.status == JobStatus.COMPLETED
-    return seen
-
-
-def test_a_trial_begins_where_there_is_no_run(make: Make) -> None:
-    assert resumed(make) == ["none"]
 
 
 @pytest.mark.parametrize("status", ["interrupted", "failed", None])
-def test_a_run_that_has_begun_is_gone_on_with(status: Status | None, make: Make, tmp_path: Path) -> None:
+def test_a_training_that_has_begun_is_run_again_and_keeps_what_it_has(
+    status: Status | None, make: Make, tmp_path: Path
+) -> None:
     begun(tmp_path / "sweep" / "0", status)
-    assert resumed(make) == [str(tmp_path / "sweep" / "0")]
+    seen: list[list[str]] = []
+    before = sorted(path.name for path in (tmp_path / "sweep" / "0").iterdir())
+    run(make(lambda _: seen.append(sorted(path.name for path in (tmp_path / "sweep" / "0").iterdir()))))
+    assert seen == [sorted([*before, "output.log"])]
 
 
 @pytest.mark.parametrize("status", ["completed", "stopped_early"])
 def test_a_run_that_has_ended_is_not_run_again(status: Status, make: Make, tmp_path: Path) -> None:
     begun(tmp_path / "sweep" / "0", status)
-    assert resumed(make) == []
+    seen: list[DictConfig] = []
+    run(make(seen.append))
+    assert seen == []
 
 
-def test_what_a_run_has_left_that_was_lost_before_it_began_is_removed(make: Make, tmp_path: Path) -> None:
-    run = RunDirectory(tmp_path / "sweep" / "0").create()
-    assert resumed(make) == ["none"]
-    assert not run.log.exists()
+def test_what_cannot_be_gone_on_with_begins_anew(make: Make, tmp_path: Path) -> None:
+    lost = RunDirectory(tmp_path / "sweep" / "0").create()
+    run(make(lambda _: lost.create(), "prepare"))
+    assert lost.log.is_file()
 
 
 def test_what_a_trial_prints_is_in_its_log_and_the_cluster_has_its_own_streams_back(

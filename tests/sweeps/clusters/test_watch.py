@@ -93,13 +93,13 @@ def test_every_end_is_told_as_what_it_is(tmp_path: Path) -> None:
     unseen = InputError("it does not see the sweep's directory", where="here")
     failed = RunFailedError("diverged")
     watched.run(PlayedCluster({0: result(), 1: result(failed), 2: "out of memory", 3: unseen, 4: "gone"}))
-    stopped = "the cluster stopped it after step 7, and did not start it again: gone\nits last lines say how to go on: "
+    stopped = "the cluster stopped it after step 7, and did not start it again: gone"
     assert lines(tmp_path) == [
         ("completed", None),
         ("failed", "diverged"),
         ("failed", "out of memory"),
         ("failed", str(unseen)),
-        ("interrupted", stopped + str(tmp_path / "4" / "output.log")),
+        ("interrupted", stopped),
     ]
     assert [type(watched.returned[number]._return_value) for number in range(5)] == [
         type(None),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hydra import version
 from hydra.test_utils.launcher_common_tests import IntegrationTestSuite, LauncherTestSuite
 
 from odrun.sweeps import warm
@@ -19,13 +20,14 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-# Hydra's tests leave the version base open, of which Hydra warns wherever run_job is called from.
+# Hydra's tests rely on the version base that nobody set, of which Hydra warns wherever run_job is called from.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:(?s).*Future Hydra versions:UserWarning")]
 
 
 @pytest.fixture(autouse=True)
 def registered(hydra_restore_singletons: None, monkeypatch: pytest.MonkeyPatch) -> None:
     warm.register()
+    version.VersionBase.instance().setbase(version.__compat_version__)
     monkeypatch.setenv("PYTHONPATH", str(Path(warm.__file__).parents[3]))
 
 
