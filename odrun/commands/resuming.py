@@ -77,11 +77,14 @@ def find(job: TrainJob, fresh: RunDirectory, config_text: str) -> Resumption | N
     return Resumption(directory, _summary(directory))
 
 
-def going_on(job: TrainJob, directory: RunDirectory) -> TrainJob:
-    """The job of a sweep's trial, told to go on with the run that lies in its `directory` already, if one does.
+def of_a_sweep(job: TrainJob, directory: RunDirectory) -> TrainJob:
+    """The job of a sweep's trial: one of the sweep's group in W&B, and going on with the run that lies in `directory`.
 
-    What was stopped before it was a run is cleared away.
+    What was stopped there before it was a run is cleared away.
     """
+    if job.tracking.wandb.group is None:
+        wandb = replace(job.tracking.wandb, group=directory.path.parent.name)
+        job = replace(job, tracking=replace(job.tracking, wandb=wandb))
     if job.train.resume != RESUME_NONE or not directory.log.is_file():
         return job
     if not directory.is_run:

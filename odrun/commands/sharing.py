@@ -1,15 +1,10 @@
-"""What the trials of a sweep share, made before the first one starts: records of the data, checkpoints to start from.
-
-It is made in a process of its own, so that the one which waits for the trials stays small.
-"""
+"""What the trials of a sweep share, made before the first one starts: records of the data, and checkpoints."""
 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import sys
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
@@ -19,7 +14,7 @@ from odrun.errors import InputError
 from odrun.report.megabytes import in_megabytes
 from odrun.report.terminal import Terminal
 from odrun.settings import Job, TrainJob
-from odrun.sweeps.warm.client import can_fork
+from odrun.sweeps.apart import apart
 from odrun.zoo.start import starting_checkpoint
 
 
@@ -30,11 +25,8 @@ def share(jobs: Mapping[int, Job]) -> None:
         InputError: what a trial needs cannot be had; its number is named.
     """
     trainings = {number: job for number, job in jobs.items() if isinstance(job, TrainJob)}
-    if not trainings:
-        return
-    context = multiprocessing.get_context("fork" if can_fork() else "spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as process:
-        process.submit(make, trainings).result()
+    if trainings:
+        apart(make, trainings)
 
 
 def make(jobs: Mapping[int, TrainJob]) -> None:

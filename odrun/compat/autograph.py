@@ -12,13 +12,13 @@ from odrun.compat.tensorflow import tf  # noqa: F401 - makes `tensorflow` import
 from tensorflow.python.autograph.core import config as autograph_config
 
 _LIBRARY_RULES = tuple(
-    autograph_config.DoNotConvert(name) for name in ("object_detection", "official", "tf_keras", "tf_slim")
+    autograph_config.DoNotConvert(name) for name in ("object_detection", "official", "tf_keras", "tf_slim", "odrun")
 )
 
 
 @contextmanager
 def library_code_unconverted() -> Iterator[None]:
-    """Within it, AutoGraph leaves the code of the OD API, tf-keras, tf-slim and tf-models-official as it is.
+    """Within it, AutoGraph leaves the code of the OD API, tf-keras, tf-slim, tf-models-official and odrun as it is.
 
     They are written with graph operations and need no conversion, which costs most of the time to a first step.
     """

@@ -10,6 +10,10 @@ from odrun.compat.tensorflow import tf
 from odrun.errors import RunFailedError
 from odrun.runs.machine import usable_cores
 
+# isort: split
+from tensorflow.core.protobuf.rewriter_config_pb2 import RewriterConfig
+from tensorflow.python.eager import context
+
 SMALL_BATCH_PX = 500_000
 """Up to so many pixels a batch, two cores are faster with an operation on each than with both on one operation.
 
@@ -32,12 +36,26 @@ def prepare_devices(*, deterministic: bool, batch_px: int | None = None) -> None
     if is_small and usable_cores() == 2 and not gpus and _THREADS_VARIABLE not in os.environ:
         with suppress(RuntimeError):
             tf.config.threading.set_intra_op_parallelism_threads(1)
+    _optimize_graphs_once()
     for gpu in gpus:
         # TensorFlow may have started with this device: the setting was made then, or is the user's own.
         with suppress(RuntimeError):
             tf.config.experimental.set_memory_growth(gpu, True)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
+
+
+def _optimize_graphs_once() -> None:
+    """Let TensorFlow go over a new graph once to make it faster; by default it does so twice.
+
+    The second round takes 0.45 s of the first step of the digits model, and the steps are as fast without it (54 and
+    53 ms, medians of four processes each).
+    """
+    running = context.context()
+    if not running._initialized:
+        # There is no public way to this option.
+        running._config = running._config or tf.compat.v1.ConfigProto()
+        running._config.graph_options.rewrite_options.meta_optimizer_iterations = RewriterConfig.ONE
 
 
 def gpu_peak_memory_mb() -> float | None:

@@ -22,7 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from odrun.commands.resuming import going_on
+from odrun.commands.resuming import of_a_sweep
 from odrun.commands.sharing import share
 from odrun.config import composition, jobs, resolvers, schemas, sweep
 from odrun.config.arguments import (
@@ -84,7 +84,7 @@ class _Session:
             fetch_base(config)
             job = jobs.settings(config)
             if is_trial and isinstance(job, TrainJob):
-                job = going_on(job, directory)
+                job = of_a_sweep(job, directory)
             self.do(job, directory=directory, overrides=overrides, config_text=jobs.config_text(config))
         except InputError as error:
             return jobs.with_argument(error, overrides)

@@ -34,6 +34,11 @@ def plain(axes: Axes, grid: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
+def literal(text: str) -> str:
+    """Text in which matplotlib is to see no formula."""
+    return text.replace("$", r"\$")
+
+
 def save(figure: Figure, path: Path) -> Path:
     """Write the figure to `path`, and return that."""
     with whole_file(path) as temporary:

@@ -13,7 +13,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from odrun.report.figures import BLUE, GREEN, LOG_SCALE_FROM, ORANGE, PURPLE, SKY, VERMILION, new_figure, plain, save
+from odrun.report.figures import (
+    BLUE,
+    GREEN,
+    LOG_SCALE_FROM,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    literal,
+    new_figure,
+    plain,
+    save,
+)
 from odrun.tracking.jsonl import MetricsRow
 
 TOTAL_LOSS = "train/loss/total"
@@ -61,7 +73,7 @@ def _losses(rows: Sequence[MetricsRow], title: str) -> Figure | None:
         width = 2.0 if key == TOTAL_LOSS else 1.3
         losses.plot(steps, values, color=colour, linewidth=width, label=key.removeprefix(_LOSS_PREFIX))
     _scale_losses(losses, curves)
-    losses.set_title(_literal(title), loc="left", fontsize=11)
+    losses.set_title(literal(title), loc="left", fontsize=11)
     losses.set_ylabel("loss")
     losses.legend(frameon=False, fontsize=9)
     rates.plot(*_curve(rows, LEARNING_RATE), color=_COLOURS[5], linewidth=1.5)
@@ -84,7 +96,7 @@ def _average_precision(rows: Sequence[MetricsRow], title: str) -> Figure | None:
             steps, values, color=colour, linewidth=1.8, marker="o", markersize=4, label=_with_best(label, steps, values)
         )
     axes.set_ylim(0.0, 1.0)
-    axes.set_title(_literal(title), loc="left", fontsize=11)
+    axes.set_title(literal(title), loc="left", fontsize=11)
     axes.set_ylabel("COCO average precision, validation")
     axes.legend(frameon=False, fontsize=9, loc="best")
     _step_axis(axes)
@@ -100,11 +112,11 @@ def _class_average_precision(class_ap: Mapping[str, float | None], title: str) -
     names = sorted(known, key=lambda name: (known[name], name))
     figure = new_figure(width_in=8.0, height_in=1.6 + 0.28 * len(names))
     axes = figure.subplots()
-    bars = axes.barh([_literal(name) for name in names], [known[name] for name in names], color=_COLOURS[0], height=0.7)
+    bars = axes.barh([literal(name) for name in names], [known[name] for name in names], color=_COLOURS[0], height=0.7)
     axes.bar_label(bars, fmt="%.3f", padding=3, fontsize=9)
     axes.set_xlim(0.0, 1.08)
     axes.set_ylim(-0.6, len(names) - 0.4)
-    axes.set_title(_literal(title), loc="left", fontsize=11)
+    axes.set_title(literal(title), loc="left", fontsize=11)
     absent = len(class_ap) - len(known)
     note = f"\nclasses without an object in the validation images: {absent}" if absent else ""
     axes.set_xlabel(f"COCO AP of each class (mean of IoU 0.50 to 0.95), validation{note}")
@@ -136,11 +148,6 @@ def _with_best(label: str, steps: Sequence[float], values: Sequence[float]) -> s
         return label
     value, negative_step = max(points)
     return f"{label}, best {value:.3f} at step {-negative_step:.0f}"
-
-
-def _literal(text: str) -> str:
-    """Text in which matplotlib is to see no formula."""
-    return text.replace("$", r"\$")
 
 
 def _step_axis(axes: Axes) -> None:

@@ -28,6 +28,7 @@ _PLAIN_SHARE = 0.1
 _PLAIN_INTERVAL_S = 30.0
 _STAGE_WIDTH = 10
 _TABLE_WIDTH = 140
+_CELL_GAP = 2
 
 
 class Terminal:
@@ -99,16 +100,17 @@ class Terminal:
     def table(self, heading: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print rows under a heading; cells are folded to the terminal's width, never cut. Nothing without rows.
 
-        On a narrow terminal each row is a block of lines instead.
+        On a terminal that is narrow, and too narrow for them, each row is a block of lines instead.
         """
         if not rows:
             return
-        if self._console.width < _TABLE_WIDTH:
+        needed = sum(max(map(len, column)) + _CELL_GAP for column in zip(heading, *rows, strict=True))
+        if self._console.width < min(needed, _TABLE_WIDTH):
             for first, *others in rows:
                 self.fact(first)
                 self.fact("  " + ", ".join(f"{name} {cell}" for name, cell in zip(heading[1:], others, strict=True)))
             return
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+        table = Table(box=None, padding=(0, _CELL_GAP, 0, 0), header_style="bold")
         for name in heading:
             table.add_column(name, overflow="fold")
         for row in rows:

@@ -25,6 +25,7 @@ from odrun.report.closing import override
 from odrun.runs.files import shown_path
 from odrun.settings import RESUME_NONE
 from odrun.sweeps import clusters, record, warm
+from odrun.sweeps.apart import apart
 from odrun.sweeps.resuming import LOCK_NAME, held, reconciled, refuse_taken
 from odrun.sweeps.warm.trials import LOG_NAME, RECORD_NAME
 
@@ -92,7 +93,10 @@ class GridSweeper(Sweeper):
                 lines = self._begun([trial for batch in batches for trial in batch])
                 OmegaConf.save(self.config, folder / "multirun.yaml")
             returns = self._run(lines, folder)
-            _conclude(returns, record.read_sweep(folder)[1], folder)
+            lines = record.read_sweep(folder)[1]
+            _refuse_all(returns, lines, folder)
+            apart(_write_result, folder)
+            _tell_failed(lines, folder)
         return [list(returns.values())]
 
     def _begun(self, trials: Sequence[Sequence[str]]) -> list[record.TrialLine]:
@@ -168,23 +172,35 @@ def _line(writer: record.SweepRecord, number: int, returned: JobReturn, folder: 
     return writer.line_of(folder, number, _directory(returned, folder), _overrides(returned), error)
 
 
-def _conclude(returns: Mapping[int, JobReturn], lines: Sequence[record.TrialLine], folder: Path) -> None:
+def _write_result(folder: Path) -> None:
+    from odrun.sweeps.result import conclude
+
+    conclude(folder)
+
+
+def _refuse_all(returns: Mapping[int, JobReturn], lines: Sequence[record.TrialLine], folder: Path) -> None:
+    """Remove the sweep and raise `InputError` if every trial has refused its input."""
+    if lines and all(
+        line.number in returns and isinstance(returns[line.number]._return_value, InputError) for line in lines
+    ):
+        _forget(folder, [folder / line.dir for line in lines])
+        raise InputError("\n".join([f"{len(lines)} of {len(lines)} trials failed", *map(_fault, lines)]))
+
+
+def _fault(line: record.TrialLine) -> str:
+    """A failed trial in one line."""
+    what = (line.error or "").partition("\n  where: ")[0].partition("\n  remedy: ")[0]
+    return f"  {line.number} {' '.join(line.overrides)}: {what}"
+
+
+def _tell_failed(lines: Sequence[record.TrialLine], folder: Path) -> None:
     """Raise what is to be said of the trials that failed, if any did, now or before the sweep was gone on with."""
     failed = [line for line in lines if line.status in ("failed", "interrupted")]
     if not failed:
         return
-    is_refused = len(failed) == len(lines) and all(
-        line.number in returns and isinstance(returns[line.number]._return_value, InputError) for line in failed
-    )
     told = [f"{len(failed)} of {len(lines)} trials failed"]
     for line in failed:
-        what = (line.error or "").partition("\n  where: ")[0].partition("\n  remedy: ")[0]
-        told.append(f"  {line.number} {' '.join(line.overrides)}: {what}")
-        if not is_refused:
-            told.append(f"    {folder / line.dir}")
-    if is_refused:
-        _forget(folder, [folder / line.dir for line in failed])
-        raise InputError("\n".join(told))
+        told += [_fault(line), f"    {folder / line.dir}"]
     raise RunFailedError(
         "\n".join(told),
         remedy=f"run them again: the same command and {override('sweep.resume', shown_path(folder))} "

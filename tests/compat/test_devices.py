@@ -102,6 +102,23 @@ def test_threads_stay_where_tensorflow_has_begun() -> None:
     assert tf.config.threading.get_intra_op_parallelism_threads() == 0
 
 
+ROUNDS = """
+from odrun.compat.devices import prepare_devices
+from odrun.compat.tensorflow import tf
+prepare_devices(deterministic=False)
+tf.ones([])
+from tensorflow.python.eager import context
+print(context.context().config.graph_options.rewrite_options.meta_optimizer_iterations)
+"""
+
+
+@pytest.mark.slow
+def test_graphs_are_optimized_once() -> None:
+    told = subprocess.run([sys.executable, "-c", ROUNDS], capture_output=True, text=True, check=True)
+
+    assert told.stdout.split() == ["1"]
+
+
 @pytest.mark.usefixtures("two_gpus")
 def test_the_peak_is_that_of_the_fullest_gpu() -> None:
     assert gpu_peak_memory_mb() == 5.0

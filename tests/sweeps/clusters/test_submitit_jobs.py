@@ -124,9 +124,7 @@ def test_a_batch_at_a_time_is_one_sweep(start: Start) -> None:
     assert sweep.end()
     assert [trial["number"] for trial in sweep.record()["trials"]] == [0, 1, 2]
     assert sweep.statuses() == ["completed"] * 3
-    names = [f"{number}_train.seed={number + 1}" for number in range(3)]
-    left = sorted(path.name for path in (sweep.folder / "sweep").iterdir())
-    assert left == [".lock", *names, "multirun.yaml", "sweep.json"]
+    assert [path.name for path in (sweep.folder / "sweep").glob(".*")] == [".lock"]
 
 
 def test_slurm_is_asked_for_a_gpu_a_warning_and_another_turn_and_preempted_tasks_go_on(
