@@ -29,10 +29,11 @@ from training import ours, theirs
 
 TURNS = 3
 TRIALS = 8
+CONF = Path(__file__).parent / "conf"
 LAUNCHERS = {
     "warm": (("hydra/launcher=warm", "hydra.launcher.n_jobs=2"), 2),
     "basic": (("hydra/launcher=basic",), 1),
-    "submitit_local": (("hydra/launcher=submitit_local",), TRIALS),
+    "hydras_submitit": ((f"--config-dir={CONF}", "hydra/launcher=hydras_submitit"), TRIALS),
 }
 """The arguments that choose a launcher, and how many trials it runs at a time."""
 PLAIN = ("eval.every=null", "eval.pictures=0", "tracking=none")

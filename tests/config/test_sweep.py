@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from odrun.commands import init
-from odrun.config import schemas
+from odrun.config import resolvers, schemas
 from odrun.config.location import conf_dir
 from odrun.config.sweep import plan
 
@@ -17,6 +17,7 @@ COUNTS = {"augmentation": 7, "batch_size_steps": 9, "data_fraction": 4, "learnin
 @pytest.mark.parametrize("name", sorted(path.stem for path in (conf_dir() / "sweep").glob("*.yaml")))
 def test_every_sweep_composes(name: str, tmp_path: Path) -> None:
     schemas.register("train")
+    resolvers.register()
     planned = plan("train", [f"sweep={name}", "model.checkpoint=none", f"paths.cache={tmp_path}"])
     assert len(planned.jobs) == COUNTS[name]
 
