@@ -69,6 +69,14 @@ class Objective:
         """The best of the values, if there is one."""
         return (max if self.higher_is_better else min)(values, default=None)
 
+    def best_trial(self, trials: Sequence[TrialLine]) -> TrialLine | None:
+        """The first of the best trials; one that failed only where no other has a value."""
+        judged = [trial for trial in trials if trial.metric is not None]
+        sound = [trial for trial in judged if trial.status != "failed"]
+        trial_of = {trial.metric: trial for trial in reversed(sound or judged) if trial.metric is not None}
+        best = self.best_of(list(trial_of))
+        return None if best is None else trial_of[best]
+
 
 @dataclass(frozen=True)
 class _Plan:
@@ -189,11 +197,10 @@ def read_sweep(sweep: Path) -> tuple[Objective | None, list[TrialLine]]:
 
 def write_sweep(sweep: Path, trials: Sequence[TrialLine], objective: Objective | None) -> None:
     """Write `sweep.json` in the folder `sweep`, whole."""
-    judged = {trial.metric: trial.number for trial in reversed(trials) if trial.metric is not None}
-    best = None if objective is None else objective.best_of(list(judged))
+    best = None if objective is None else objective.best_trial(trials)
     content = {
         "objective": None if objective is None else objective.name,
-        "best": None if best is None else judged[best],
+        "best": None if best is None else best.number,
         "trials": [asdict(trial) for trial in trials],
     }
     write_whole(sweep / SWEEP_NAME, json.dumps(content, indent=2, allow_nan=False) + "\n")

@@ -95,13 +95,14 @@ class SweepResult:
 
     @property
     def ranked(self) -> list[Row]:
-        """The best trial first, then the others that have a value, then those without one, by their state."""
+        """The best trial first, then the others that have a value, those that failed last, then those without one."""
         higher = self.objective is None or self.objective.higher_is_better
         sign = -1.0 if higher else 1.0
         return sorted(
             self.rows,
             key=lambda row: (
                 row.line.metric is None,
+                row.line.status == "failed",
                 0.0 if row.line.metric is None else sign * row.line.metric,
                 _STATES.index(row.line.status) if row.line.status in _STATES else len(_STATES),
                 row.line.number,
@@ -111,8 +112,8 @@ class SweepResult:
     @property
     def best(self) -> Row | None:
         """The best trial; none without a value of the objective."""
-        ranked = self.ranked
-        return ranked[0] if ranked and ranked[0].line.metric is not None else None
+        best = None if self.objective is None else self.objective.best_trial([row.line for row in self.rows])
+        return next((row for row in self.rows if row.line is best), None)
 
     def csv_text(self) -> str:
         """The content of `sweep.csv`."""
@@ -186,8 +187,8 @@ class SweepResult:
         )
 
 
-def conclude(folder: Path) -> None:
-    """Write what came of the sweep in the folder, and tell it on standard output."""
+def conclude(folder: Path, *, is_over: bool = True) -> None:
+    """Write what came of the sweep in the folder, and tell it on standard output; W&B is told of one that is over."""
     result = SweepResult.read(folder)
     write_whole(folder / CSV_NAME, result.csv_text())
     point_to_best(result)
@@ -200,7 +201,8 @@ def conclude(folder: Path) -> None:
             higher_is_better=result.objective.higher_is_better,
         )
     terminal = Terminal(sys.stdout)
-    tell_wandb(result, terminal)
+    if is_over:
+        tell_wandb(result, terminal)
     terminal.table(*result.table())
     told = data_reading(result)
     if told:
@@ -286,7 +288,9 @@ def _point(folder: Path, row: Row, objective: Objective) -> TrialPoint:
             rows = read_metrics(RunDirectory(folder / row.line.dir).metrics)
             key = f"eval/{objective.name}"
             curve = [(step, value) for each in rows if (value := each.get(key)) is not None and (step := each["step"])]
-    return TrialPoint(row.line.number, row.parameters, row.line.metric, row.total_s, tuple(curve))
+    # What failed may have been good until then; it is not what its parameters come to.
+    metric = None if row.line.status == "failed" else row.line.metric
+    return TrialPoint(row.line.number, row.parameters, metric, row.total_s, tuple(curve))
 
 
 def parameters(overrides: Sequence[Sequence[str]]) -> list[dict[str, str]]:

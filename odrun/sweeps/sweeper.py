@@ -6,6 +6,7 @@ A trial that failed stops no other one, whatever the launcher; when all have run
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -92,11 +93,15 @@ class GridSweeper(Sweeper):
                 refuse_taken(folder)
                 lines = self._begun([trial for batch in batches for trial in batch])
                 OmegaConf.save(self.config, folder / "multirun.yaml")
-            returns = self._run(lines, folder)
+            try:
+                returns = self._run(lines, folder)
+            except InterruptedRunError:
+                _write_what_there_is(folder)
+                raise
             lines = record.read_sweep(folder)[1]
             _refuse_all(returns, lines, folder)
-            apart(_write_result, folder)
-            _tell_failed(lines, folder)
+            unwritten = _write_result(folder, is_over=True)
+            _tell_failed(lines, folder, unwritten)
         return [list(returns.values())]
 
     def _begun(self, trials: Sequence[Sequence[str]]) -> list[record.TrialLine]:
@@ -172,10 +177,47 @@ def _line(writer: record.SweepRecord, number: int, returned: JobReturn, folder: 
     return writer.line_of(folder, number, _directory(returned, folder), _overrides(returned), error)
 
 
-def _write_result(folder: Path) -> None:
+def _write_what_there_is(folder: Path) -> None:
+    """Of a sweep that was stopped, the result of the trials that have ended, if any have."""
+    if all(line.is_left for line in record.read_sweep(folder)[1]):
+        return
+    unwritten = _write_result(folder, is_over=False)
+    if unwritten is not None:
+        _say(str(unwritten))
+
+
+def _write_result(folder: Path, *, is_over: bool) -> RunFailedError | None:
+    """Write what came of the sweep; what kept it from being written, which takes nothing from the trials."""
+    try:
+        apart(_conclude, folder, is_over)
+    except KeyboardInterrupt as error:
+        raise InterruptedRunError(
+            "the sweep was stopped while its result was being written; its trials are whole",
+            signal_number=signal.SIGINT,
+            where=str(folder),
+            remedy=_written_again_by(folder),
+        ) from error
+    except OSError as error:
+        return _unwritten(folder, (error.strerror or str(error)).lower(), str(error.filename or folder))
+    except RunFailedError as error:
+        return _unwritten(folder, error.what, str(folder))
+    return None
+
+
+def _conclude(folder: Path, is_over: bool) -> None:
     from odrun.sweeps.result import conclude
 
-    conclude(folder)
+    conclude(folder, is_over=is_over)
+
+
+def _unwritten(folder: Path, reason: str, where: str) -> RunFailedError:
+    return RunFailedError(
+        f"the result of the sweep cannot be written: {reason}", where=where, remedy=_written_again_by(folder)
+    )
+
+
+def _written_again_by(folder: Path) -> str:
+    return f"it is written again by the same command and {override('sweep.resume', shown_path(folder))}"
 
 
 def _refuse_all(returns: Mapping[int, JobReturn], lines: Sequence[record.TrialLine], folder: Path) -> None:
@@ -193,14 +235,21 @@ def _fault(line: record.TrialLine) -> str:
     return f"  {line.number} {' '.join(line.overrides)}: {what}"
 
 
-def _tell_failed(lines: Sequence[record.TrialLine], folder: Path) -> None:
-    """Raise what is to be said of the trials that failed, if any did, now or before the sweep was gone on with."""
+def _tell_failed(lines: Sequence[record.TrialLine], folder: Path, unwritten: RunFailedError | None) -> None:
+    """Raise what is to be said of the trials that failed, if any did, now or before the sweep was gone on with.
+
+    Without one, `unwritten` is raised if there is such a fault; beside one it is said in a line.
+    """
     failed = [line for line in lines if line.status in ("failed", "interrupted")]
     if not failed:
+        if unwritten is not None:
+            raise unwritten
         return
     told = [f"{len(failed)} of {len(lines)} trials failed"]
     for line in failed:
         told += [_fault(line), f"    {folder / line.dir}"]
+    if unwritten is not None:
+        told.append(f"{unwritten.what}: {unwritten.where}")
     raise RunFailedError(
         "\n".join(told),
         remedy=f"run them again: the same command and {override('sweep.resume', shown_path(folder))} "

@@ -151,3 +151,17 @@ def test_a_damaged_record_is_refused(content: str, tmp_path: Path) -> None:
 def test_a_folder_without_a_record_is_no_sweep(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"there is no sweep: sweep\.json is missing"):
         read_sweep(tmp_path)
+
+
+def test_the_best_trial_is_a_failed_one_only_where_no_other_has_a_value() -> None:
+    def line(number: int, status: str, metric: float | None) -> TrialLine:
+        return TrialLine(number, str(number), (), status, 7, metric, None)
+
+    def best(*lines: TrialLine, objective: str = "AP") -> int | None:
+        found = Objective(objective).best_trial(lines)
+        return None if found is None else found.number
+
+    assert best(line(0, "failed", 0.9), line(1, "completed", 0.2), line(2, "running", 0.2)) == 1
+    assert best(line(0, "failed", 0.1), line(1, "failed", 0.9), line(2, "pending", None)) == 1
+    assert best(line(0, "completed", 0.9), line(1, "completed", 0.2), objective="loss/total") == 1
+    assert best(line(0, "failed", None)) is None

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 import wandb
 from PIL import Image
-from wandb.proto import wandb_internal_pb2
+from wandb_files import offline_records
 from wandb_server import KEY, wandb_server
 
 from odrun.settings import WandbSettings
@@ -57,24 +56,6 @@ def log_all(tracker: Tracker) -> None:
     tracker.metrics(5, {"eval/AP": 0.25})
     tracker.summary({"AP": 0.5})
     tracker.close("completed")
-
-
-def offline_records(folder: Path) -> list[wandb_internal_pb2.Record]:
-    """The records of the one offline run: a 7-byte header, then 32 KiB blocks of LevelDB's log format."""
-    (file,) = folder.glob("wandb/offline-run-*/run-*.wandb")
-    content, position, records, parts = file.read_bytes(), 7, [], b""
-    while position + 7 <= len(content):
-        left_in_block = 32768 - position % 32768
-        if left_in_block < 7:
-            position += left_in_block
-            continue
-        _, length, kind = struct.unpack_from("<IHB", content, position)
-        parts += content[position + 7 : position + 7 + length]
-        position += 7 + length
-        if kind in (1, 4):
-            records.append(wandb_internal_pb2.Record.FromString(parts))
-            parts = b""
-    return records
 
 
 def offline_history(folder: Path) -> list[dict[str, object]]:
