@@ -11,7 +11,7 @@ third side and leaves it out otherwise.
 
 from __future__ import annotations
 
-import importlib.util
+import importlib.metadata
 import json
 import re
 import shutil
@@ -95,7 +95,7 @@ def added(folder: Path) -> None:
 
 def eight(folder: Path) -> None:
     """The same trials by each launcher."""
-    names = [name for name in LAUNCHERS if "submitit" not in name or importlib.util.find_spec("submitit")]
+    names = [name for name in LAUNCHERS if "submitit" not in name or has_hydras_submitit()]
     seeds = f"train.seed={','.join(map(str, range(TRIALS)))}"
     subprocess.run([ODRUN, "prepare"], cwd=folder, check=True, capture_output=True)
     found: dict[str, list[Swept]] = {name: [] for name in names}
@@ -110,6 +110,15 @@ def eight(folder: Path) -> None:
     for name in names[1:]:
         ratio, whole = beside["warm"] / beside[name], wall["warm"] / wall[name]
         print(f"warm against {name}: beside the steps {ratio:.2f}, in all {whole:.2f}")
+
+
+def has_hydras_submitit() -> bool:
+    """Whether Hydra's own launcher on submitit is installed."""
+    try:
+        importlib.metadata.version("hydra-submitit-launcher")
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def leak(folder: Path) -> None:
