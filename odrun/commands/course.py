@@ -15,7 +15,7 @@ from odrun.records.manifest import Ledger
 from odrun.runs.clock import peak_memory_mb, seconds_since_process_start
 from odrun.runs.directory import RunDirectory
 from odrun.runs.log import logger
-from odrun.runs.summary import Best, Status, Summary, Throughput, Timings
+from odrun.runs.summary import Best, Exported, Status, Summary, Throughput, Timings
 
 _UNFORESEEN = "an unforeseen error; log.txt has the traceback"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -38,6 +38,7 @@ class Course:
         self.status: Status = "failed"
         self.is_stopped_early = False
         self.ledger: Ledger | None = None
+        self.exported: Exported | None = None
 
     def __enter__(self) -> Course:
         return self
@@ -105,6 +106,7 @@ class Course:
             peak_memory_mb=peak_memory_mb(),
             error=error,
             ledger=None if self.ledger is None else asdict(self.ledger),
+            exported=self.exported,
         )
 
     def _told(self, error: BaseException | None) -> OdrunError | None:

@@ -34,6 +34,7 @@ from odrun.report.plots import write_plots
 from odrun.report.terminal import Terminal
 from odrun.runs.directory import RunDirectory
 from odrun.runs.files import write_whole
+from odrun.runs.summary import Exported
 from odrun.settings import TrainJob
 from odrun.tracking.jsonl import JsonlTracker, read_metrics
 from odrun.tracking.tensorboard import TensorboardTracker
@@ -121,6 +122,8 @@ def _conclude(job: TrainJob, pipeline: Any, data: PreparedData, evaluations: Eva
     pixels = [sample.pixels for sample in samples[:PARITY_IMAGES]]
     parity = prove_equal(evaluations.trainer.model, directory.export, pixels)
     terminal.fact(f"equal to the checkpoint on {parity.images} images: largest difference {parity.largest:.1e}")
+    terminal.fact(f"{parity.latency_ms:.0f} ms an image here, {parity.size_mb:.1f} MB")
+    evaluations.course.exported = Exported(parity.latency_ms, parity.size_mb)
     pictures = draw_evaluated(samples[: job.eval.pictures], evaluations.classes, directory.predictions)
     evaluations.tracker.pictures(evaluations.last_step, pictures)
     best = evaluations.course.metrics

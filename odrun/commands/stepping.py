@@ -88,11 +88,12 @@ class Stepping:
                 self.course.add_seconds("train_s", spent.first_step_s + spent.steps_s)
                 self.course.throughput = Throughput(spent.steps_per_s, spent.images_per_s)
                 tell_all(self.callbacks, "on_end")
+            if loop.control.reason is None and stop.requested is not None and self.course.steps < self.settings.steps:
+                # A second SIGTERM must not end the process while the checkpoint is being written.
+                self._interrupt(signal.Signals(stop.requested))
         if loop.control.reason is not None and self.course.steps < self.settings.steps:
             self.course.is_stopped_early = True
             self.terminal.stage("stopped", f"after step {self.course.steps}: {loop.control.reason}")
-        elif stop.requested is not None and self.course.steps < self.settings.steps:
-            self._interrupt(signal.Signals(stop.requested))
 
     def _end_in_time(self, report: StepReport, started: float) -> None:
         minutes = self.settings.max_minutes

@@ -38,6 +38,7 @@ def register() -> None:
     OmegaConf.register_new_resolver("scaled_steps", scaled_steps, replace=True)
     OmegaConf.register_new_resolver("keeps_averages", keeps_averages, replace=True)
     OmegaConf.register_new_resolver("archived", archived, replace=True)
+    OmegaConf.register_new_resolver("part_of", part_of, replace=True)
     OmegaConf.register_new_resolver("group_options", group_options, replace=True)
 
 
@@ -81,6 +82,11 @@ def in_proportion(value: float, reference: float, reference_now: float) -> float
     A `reference` of 0 scales nothing: the settings refuse it, and name its key, once the config is whole.
     """
     return value if reference in (0, reference_now) else value * reference_now / reference
+
+
+def part_of(steps: int, parts: int) -> int:
+    """One of `parts` equal parts of `steps`, 1 at least."""
+    return max(1, steps // parts)
 
 
 def scaled_rate(rate: float, *, _root_: DictConfig) -> float:

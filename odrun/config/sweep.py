@@ -37,7 +37,7 @@ from odrun.errors import InputError
 from odrun.report.closing import override
 from odrun.runs.directory import RunDirectory
 from odrun.settings import RESUME_AUTO, RESUME_NONE, Job
-from odrun.sweeps import warm
+from odrun.sweeps import clusters, warm
 from odrun.sweeps.record import SWEEP_NAME, TrialLine
 from odrun.sweeps.resuming import is_held, reconciled
 from odrun.sweeps.sweeper import TARGET
@@ -236,7 +236,8 @@ def _composed(command: str, arguments: Sequence[str], mode: RunMode) -> Iterator
 
 
 def _refuse_launcher(launcher: DictConfig) -> None:
-    """Refuse settings of the warm launcher that are out of their limits; of others nothing is known."""
+    """Refuse settings of the warm launcher that are out of their limits, and clusters that are not to be had."""
+    clusters.refuse_unusable(launcher)
     if launcher["_target_"] == warm.TARGET:
         try:
             OmegaConf.to_object(launcher)

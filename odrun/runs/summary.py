@@ -57,6 +57,14 @@ class Throughput:
 
 
 @dataclass(frozen=True)
+class Exported:
+    """The exported model: milliseconds for an image on the machine of the run, size of its SavedModel (10^6 bytes)."""
+
+    latency_ms: float | None
+    size_mb: float | None
+
+
+@dataclass(frozen=True)
 class Summary:
     """The content of `summary.json`.
 
@@ -75,6 +83,7 @@ class Summary:
     peak_memory_mb: float | None
     error: str | None
     ledger: Mapping[str, object] | None = None
+    exported: Exported | None = None
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -119,15 +128,16 @@ def _plain(value: object) -> object:
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, Best | Timings | Throughput | Summary):
+    if isinstance(value, Best | Timings | Throughput | Exported | Summary):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     return value
 
 
 def _summary(content: object) -> Summary:
     if isinstance(content, dict):
-        # The first version wrote none.
-        content.setdefault("ledger", None)
+        # The first versions wrote none.
+        for name in ("ledger", "exported"):
+            content.setdefault(name, None)
     node = _node(content, "the file", tuple(field.name for field in fields(Summary)))
     best, throughput = node["best"], node["throughput"]
     resumed_from = node["resumed_from"]
@@ -146,6 +156,9 @@ def _summary(content: object) -> Summary:
         peak_memory_mb=_number(node["peak_memory_mb"], "peak_memory_mb"),
         error=None if node["error"] is None else str(node["error"]),
         ledger=None if node["ledger"] is None else _mapping(node["ledger"], "ledger"),
+        exported=None
+        if node["exported"] is None
+        else Exported(**_numbers(node["exported"], "exported", ("latency_ms", "size_mb"))),
     )
 
 

@@ -1,10 +1,10 @@
-"""What Hydra is told of odrun's launcher and sweeper."""
+"""What Hydra is told of odrun's launchers and sweeper."""
 
 from __future__ import annotations
 
 from hydra.core.config_store import ConfigStore
 
-from odrun.sweeps import warm
+from odrun.sweeps import clusters, warm
 from odrun.sweeps.sweeper import GridSweeper, GridSweeperConf
 from odrun.sweeps.warm.plugin import register_plugin
 
@@ -19,7 +19,8 @@ _HOOK = "odrun.sweeps.record.SweepRecord"
 
 
 def register(command: str) -> None:
-    """Make `hydra/launcher=warm` and `hydra/sweeper=grid` known; calling it again replaces the defaults."""
+    """Make odrun's launchers and `hydra/sweeper=grid` known; calling it again replaces the defaults."""
     warm.register(preload=PRELOAD[command], hook=_HOOK)
     ConfigStore.instance().store(group="hydra/sweeper", name="grid", node=GridSweeperConf, provider="odrun")
     register_plugin(GridSweeper)
+    clusters.register()

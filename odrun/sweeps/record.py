@@ -61,6 +61,10 @@ class Objective:
         """Whether the best value is the highest."""
         return not self.name.startswith(VALIDATION_LOSS)
 
+    def error(self, value: float) -> float:
+        """How far a value is from the best there could be: 1 for a precision or a recall, 0 for a loss."""
+        return 1.0 - value if self.higher_is_better else value
+
     def best_of(self, values: Sequence[float]) -> float | None:
         """The best of the values, if there is one."""
         return (max if self.higher_is_better else min)(values, default=None)

@@ -4,6 +4,7 @@ Comes in: the lines of `sweep.json` and the files of the trials' runs. Goes out:
 
     sweep.csv    one row per trial, in their order: number, directory, status, what differs, objective, metrics, speed
     plots/       see `odrun.report.sweep_plots`
+    reading.txt  of trainings on parts of the data: whether more data or more steps would help more
     best         a link to the directory of the best trial, a file that names it where there are no links
 """
 
@@ -22,13 +23,15 @@ import yaml
 
 from odrun.errors import InputError
 from odrun.report.closing import Closing, override
+from odrun.report.pace import duration
 from odrun.report.parameter_axes import short_keys, shown_value
 from odrun.report.sweep_plots import TrialPoint, write_sweep_plots
 from odrun.report.terminal import Terminal
 from odrun.runs.directory import RunDirectory
 from odrun.runs.files import shown_path, write_whole
-from odrun.runs.summary import Summary
+from odrun.runs.summary import Exported, Summary
 from odrun.settings import METRIC_KEYS, WandbSettings
+from odrun.sweeps.learning_curve import gain_of_doubling, gain_of_steps, reading
 from odrun.sweeps.record import Objective, TrialLine, read_sweep
 from odrun.tracking.jsonl import read_metrics
 from odrun.tracking.tracker import Trackers
@@ -37,6 +40,8 @@ from odrun.tracking.wandb import open_wandb
 CSV_NAME = "sweep.csv"
 PLOTS_NAME = "plots"
 BEST_NAME = "best"
+READING_NAME = "reading.txt"
+FRACTION, SEED = "train.fraction", "train.seed"
 _STATES = ("completed", "stopped_early", "pruned", "interrupted", "running", "failed", "pending")
 
 
@@ -52,6 +57,12 @@ class Row:
     def error(self) -> str:
         """What went wrong, in one line."""
         return (self.line.error or "").partition("\n")[0]
+
+    @property
+    def exported(self) -> Exported:
+        """The trial's export, as far as it is known."""
+        found = None if self.summary is None else self.summary.exported
+        return Exported(None, None) if found is None else found
 
     @property
     def total_s(self) -> float | None:
@@ -110,7 +121,7 @@ class SweepResult:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         name = "objective" if self.objective is None else f"objective ({self.objective.name})"
-        last = ("steps", "best_step", "steps_per_s", "total_s", "error")
+        last = ("steps", "best_step", "steps_per_s", "total_s", "latency_ms", "size_mb", "error")
         writer.writerow(["trial", "dir", "status", *self.names, name, *METRIC_KEYS, *last])
         for row in self.rows:
             metrics = (row.summary.metrics if row.summary else None) or {}
@@ -123,6 +134,8 @@ class SweepResult:
                     _plain(row.line.metric),
                     *(_plain(metrics.get(key)) for key in METRIC_KEYS),
                     *_course(row.summary),
+                    _plain(row.exported.latency_ms),
+                    _plain(row.exported.size_mb),
                     row.error,
                 ]
             )
@@ -132,19 +145,22 @@ class SweepResult:
         """The heading and the rows of the closing table, the best trial first."""
         names = short_keys(self.names)
         objective = [] if self.objective is None else [self.objective.name]
-        heading = ("trial", *objective, *names, "status", "steps/s", "time")
+        heading = ("trial", *objective, *names, "status", "steps/s", "time", "ms/image", "MB")
         rows = []
         for row in self.ranked:
             value = [] if self.objective is None else ["-" if row.line.metric is None else f"{row.line.metric:.4g}"]
             speed = row.summary.throughput.steps_per_s if row.summary and row.summary.throughput else None
+            exported = row.exported
             rows.append(
                 (
                     str(row.line.number),
                     *value,
                     *(shown_value(row.parameters.get(name, "")) for name in self.names),
                     row.line.status,
-                    "-" if speed is None else f"{speed:.3g}",
-                    "-" if row.total_s is None else f"{row.total_s:.0f} s",
+                    _rounded(speed),
+                    "-" if row.total_s is None else duration(row.total_s),
+                    _rounded(exported.latency_ms),
+                    _rounded(exported.size_mb),
                 )
             )
         return heading, rows
@@ -189,7 +205,32 @@ def conclude(folder: Path, *, is_over: bool = True) -> None:
     if is_over:
         tell_wandb(result, terminal)
     terminal.table(*result.table())
+    told = data_reading(result)
+    if told:
+        write_whole(folder / READING_NAME, "".join(f"{line}\n" for line in told))
+    for line in told:
+        terminal.stage("reading", line)
     terminal.closing(result.closing())
+
+
+def data_reading(result: SweepResult) -> list[str]:
+    """Of a sweep of trainings on parts of the data, what it says on more data and more steps; of others nothing."""
+    if result.objective is None or FRACTION not in result.names or not set(result.names) <= {FRACTION, SEED}:
+        return []
+    points = [
+        (float(row.parameters[FRACTION]), result.objective.error(row.line.metric))
+        for row in result.rows
+        if row.line.metric is not None and row.line.status in ("completed", "stopped_early")
+    ]
+    most = max((amount for amount, _ in points), default=1.0)
+    data = gain_of_doubling([amount for amount, _ in points], [error for _, error in points], now=most)
+    whole = [row for row in result.rows if row.line.metric is not None and float(row.parameters[FRACTION]) == most]
+    curve = [
+        (step, result.objective.error(value))
+        for row in whole
+        for step, value in _point(result.folder, row, result.objective).curve
+    ]
+    return reading(data, gain_of_steps(curve), objective=result.objective.name)
 
 
 def tell_wandb(result: SweepResult, terminal: Terminal) -> None:
@@ -270,6 +311,10 @@ def _summary(directory: Path) -> Summary | None:
     with suppress(InputError, OSError):
         return Summary.read(RunDirectory(directory).summary)
     return None
+
+
+def _rounded(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
 
 
 def _plain(value: float | None) -> str:

@@ -25,13 +25,15 @@ from odrun.errors import InputError, InterruptedRunError, RunFailedError
 from odrun.report.closing import override
 from odrun.runs.files import shown_path
 from odrun.settings import RESUME_NONE
-from odrun.sweeps import record, warm
+from odrun.sweeps import clusters, record, warm
 from odrun.sweeps.apart import apart
 from odrun.sweeps.resuming import LOCK_NAME, held, reconciled, refuse_taken
 from odrun.sweeps.warm.trials import LOG_NAME, RECORD_NAME
 
 PLUGIN_MODULE = "hydra_plugins.odrun_sweeper"
 TARGET = f"{PLUGIN_MODULE}.GridSweeper"
+_RECORDING = (warm.TARGET, *clusters.TARGETS)
+"""The launchers that write `sweep.json` themselves."""
 _NOTES = (record.SWEEP_NAME, LOCK_NAME, "multirun.yaml")
 _TRIAL_NOTES = (RECORD_NAME, LOG_NAME)
 
@@ -103,13 +105,13 @@ class GridSweeper(Sweeper):
         return [list(returns.values())]
 
     def _begun(self, trials: Sequence[Sequence[str]]) -> list[record.TrialLine]:
-        """The lines of trials that have not started; the warm launcher says where they are before it starts one."""
+        """The lines of trials that have not started; odrun's launchers say where they are before one starts."""
         assert self.hydra_context is not None
         assert self.config is not None
         lines = []
         for number, overrides in enumerate(trials):
             directory = ""
-            if not self._is_warm:
+            if not self._is_recorded:
                 config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
                 with read_write(config), open_dict(config):
                     config.hydra.job.num = number
@@ -118,9 +120,9 @@ class GridSweeper(Sweeper):
         return lines
 
     @property
-    def _is_warm(self) -> bool:
+    def _is_recorded(self) -> bool:
         assert self.config is not None
-        return bool(self.config.hydra.launcher["_target_"] == warm.TARGET)
+        return self.config.hydra.launcher["_target_"] in _RECORDING
 
     def _run(self, lines: Sequence[record.TrialLine], folder: Path) -> dict[int, JobReturn]:
         """Run what is left of the trials, a batch at a time, and return what each returned, by its number."""
@@ -136,11 +138,12 @@ class GridSweeper(Sweeper):
             batch = left[start : start + size]
             done = dict(zip((line.number for line in batch), self._launched(batch, folder), strict=True))
             returns |= done
-            if not self._is_warm:
+            if not self._is_recorded:
                 writer.write(folder, [_line(writer, number, each, folder) for number, each in done.items()])
         return returns
 
     def _launched(self, batch: Sequence[record.TrialLine], folder: Path) -> Sequence[JobReturn]:
+        from odrun.sweeps.clusters.launchers import ClusterLauncher
         from odrun.sweeps.warm.client import LaunchError
         from odrun.sweeps.warm.launcher import WarmLauncher
         from odrun.sweeps.warm.stopping import SweepStoppedError
@@ -149,7 +152,7 @@ class GridSweeper(Sweeper):
         # Where a trial was, it is again, whatever names trials today.
         jobs = [[*line.overrides, *([f'hydra.sweep.subdir="{line.dir}"'] if line.dir else [])] for line in batch]
         try:
-            if isinstance(self.launcher, WarmLauncher):
+            if isinstance(self.launcher, (WarmLauncher, ClusterLauncher)):
                 return self.launcher.launch_numbered({line.number: job for line, job in zip(batch, jobs, strict=True)})
             return self.launcher.launch(jobs, initial_job_idx=batch[0].number)
         except SweepStoppedError as error:
@@ -237,7 +240,7 @@ def _tell_failed(lines: Sequence[record.TrialLine], folder: Path, unwritten: Run
 
     Without one, `unwritten` is raised if there is such a fault; beside one it is said in a line.
     """
-    failed = [line for line in lines if line.status == "failed"]
+    failed = [line for line in lines if line.status in ("failed", "interrupted")]
     if not failed:
         if unwritten is not None:
             raise unwritten

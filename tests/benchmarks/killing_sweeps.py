@@ -21,13 +21,14 @@ from parts import ODRUN
 
 STEPS = 120
 SEEDS = 8
+LOG_EVERY = 5
 JOB = (
     "train",
     "-m",
     f"train.seed={','.join(map(str, range(SEEDS)))}",
     f"train.steps={STEPS}",
     "train.checkpoint.every=20",
-    "train.log_every=5",
+    f"train.log_every={LOG_EVERY}",
     "eval.every=60",
     "eval.pictures=0",
     "tracking=none",
@@ -57,7 +58,7 @@ def main(kills: int) -> None:
             subprocess.run([ODRUN, *JOB], cwd=folder, check=True, stdout=subprocess.DEVNULL)
         sweeps = list(killed.glob("outputs/sweeps/*/sweep.json"))
         results = [trial["dir"] for file in sweeps for trial in json.loads(file.read_text())["trials"]]
-        summaries = list(killed.glob("outputs/sweeps/*/*/summary.json"))
+        summaries = list(killed.glob("outputs/sweeps/*/[0-9]*/summary.json"))
         equal = sum(rows_of(killed, seed) == rows_of(whole, seed) for seed in range(SEEDS))
         print(f"{done} kills, {len(sweeps)} sweep directory, {len(results)} trials, {len(summaries)} results")
         print(f"states: {', '.join(states(killed))}")
@@ -91,9 +92,13 @@ def states(folder: Path) -> list[str]:
 
 
 def rows_of(folder: Path, seed: int) -> list[Mapping[str, Any]]:
-    """What the trial of this seed logged, without what differs between equal runs."""
-    (run,) = folder.glob(f"outputs/sweeps/*/*train.seed={seed}")
-    return [{key: value for key, value in row.items() if key not in _OF_THE_MACHINE} for row in whole_rows(run)]
+    """What the trial of this seed logged, without what differs between equal runs.
+
+    A run that goes on logs its first step too, whatever its number.
+    """
+    (run,) = folder.glob(f"outputs/sweeps/*/[0-9]*train.seed={seed}")
+    rows = [row for row in whole_rows(run) if row["step"] % LOG_EVERY == 0]
+    return [{key: value for key, value in row.items() if key not in _OF_THE_MACHINE} for row in rows]
 
 
 def whole_rows(run: Path) -> list[dict[str, Any]]:

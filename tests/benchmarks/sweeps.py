@@ -5,13 +5,13 @@
     leak      memory of the launcher's process after 2 and after 20 trials
     equal     two equal trials in one sweep, two at a time: their metrics
 
-The sides take turns; what is printed are medians and their ratios. `eight` needs `pip install odrun[submitit]` for the
-third side and leaves it out otherwise.
+The sides take turns; what is printed are medians and their ratios. `eight` needs `pip install hydra-submitit-launcher` for
+its third side and leaves it out otherwise.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import importlib.metadata
 import json
 import re
 import shutil
@@ -29,10 +29,11 @@ from training import ours, theirs
 
 TURNS = 3
 TRIALS = 8
+CONF = Path(__file__).parent / "conf"
 LAUNCHERS = {
     "warm": (("hydra/launcher=warm", "hydra.launcher.n_jobs=2"), 2),
     "basic": (("hydra/launcher=basic",), 1),
-    "submitit_local": (("hydra/launcher=submitit_local",), TRIALS),
+    "hydras_submitit": ((f"--config-dir={CONF}", "hydra/launcher=hydras_submitit"), TRIALS),
 }
 """The arguments that choose a launcher, and how many trials it runs at a time."""
 PLAIN = ("eval.every=null", "eval.pictures=0", "tracking=none")
@@ -94,7 +95,7 @@ def added(folder: Path) -> None:
 
 def eight(folder: Path) -> None:
     """The same trials by each launcher."""
-    names = [name for name in LAUNCHERS if "submitit" not in name or importlib.util.find_spec("submitit")]
+    names = [name for name in LAUNCHERS if "submitit" not in name or has_hydras_submitit()]
     seeds = f"train.seed={','.join(map(str, range(TRIALS)))}"
     subprocess.run([ODRUN, "prepare"], cwd=folder, check=True, capture_output=True)
     found: dict[str, list[Swept]] = {name: [] for name in names}
@@ -109,6 +110,15 @@ def eight(folder: Path) -> None:
     for name in names[1:]:
         ratio, whole = beside["warm"] / beside[name], wall["warm"] / wall[name]
         print(f"warm against {name}: beside the steps {ratio:.2f}, in all {whole:.2f}")
+
+
+def has_hydras_submitit() -> bool:
+    """Whether Hydra's own launcher on submitit is installed."""
+    try:
+        importlib.metadata.version("hydra-submitit-launcher")
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def leak(folder: Path) -> None:

@@ -59,6 +59,7 @@ def test_the_file_has_the_keys_of_the_interface(tmp_path: Path) -> None:
         "peak_memory_mb",
         "error",
         "ledger",
+        "exported",
     ]
     assert list(content["timings"]) == [
         "import_s",

@@ -19,7 +19,7 @@ WRITTEN = {
     ".gitignore",
     "conf/dataset/mine.yaml",
     "conf/experiment/first.yaml",
-    "conf/sweep/batch_size_steps.yaml",
+    "conf/sweep/first.yaml",
 }
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import itertools
 import math
+import os
+import signal
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +19,7 @@ import pytest
 from odrun.commands.course import Course
 from odrun.commands.stepping import HALVINGS_MAX, Stepping
 from odrun.config.jobs import composed
-from odrun.errors import RunFailedError
+from odrun.errors import InterruptedRunError, RunFailedError
 from odrun.report.terminal import Terminal
 from odrun.runs.directory import RunDirectory
 from odrun.runs.summary import Summary
@@ -185,3 +187,35 @@ def test_the_end_of_the_time_ends_training_as_if_it_were_done(tmp_path: Path) ->
     with subject.course:
         pass
     assert Summary.read(tmp_path / "summary.json").status == "stopped_early"
+
+
+@dataclass
+class PreemptedTrainer(FakeTrainer):
+    """Is told to stop during its second step."""
+
+    def train(self, features: object, labels: object) -> SimpleNamespace:
+        if self.step == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return super().train(features, labels)
+
+
+@dataclass
+class PreemptedCheckpoints(FakeCheckpoints):
+    """Are told to stop while they save."""
+
+    def save(self, step: int) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        super().save(step)
+
+
+def test_a_second_sigterm_does_not_end_a_run_that_is_saving(tmp_path: Path) -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    try:
+        subject = replace(stepping(tmp_path, PreemptedTrainer()), checkpoints=PreemptedCheckpoints(tmp_path))
+        with pytest.raises(InterruptedRunError, match="stopped by SIGTERM after step 2 of 6"):
+            subject.train(batches())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert subject.checkpoints.done == ["save 2"]
+    assert heard == []

@@ -49,6 +49,10 @@ def test_the_export_is_laid_out_as_the_engine_does_it_with_the_label_map(exporte
 
 def test_the_export_is_proven_equal_to_the_model(exported: Path, built: Any) -> None:
     parity = prove_equal(built.trainer.model, exported, [image(1), image(2)])
+    assert parity.latency_ms > 0
+    assert parity.size_mb == pytest.approx(
+        sum(path.stat().st_size for path in (exported / "saved_model").rglob("*") if path.is_file()) / 1e6
+    )
 
     assert parity.images == 2
     assert parity.largest < 1e-4

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from odrun.errors import InputError
-from odrun.runs.summary import Best, Summary, Throughput, Timings
+from odrun.runs.summary import Best, Exported, Summary, Throughput, Timings
 from odrun.settings import METRIC_KEYS
 
 COMPLETED = Summary(
@@ -24,6 +24,7 @@ COMPLETED = Summary(
     peak_memory_mb=1800.0,
     error=None,
     ledger=None,
+    exported=Exported(latency_ms=12.5, size_mb=9.75),
 )
 PARTS = ("import", "prepare", "build", "first_step", "train", "eval", "total")
 FAILED = Summary(
@@ -58,14 +59,15 @@ def test_the_keys_are_those_of_the_interface() -> None:
         "peak_memory_mb": None,
         "error": None,
         "ledger": None,
+        "exported": ["latency_ms", "size_mb"],
     }
 
 
-def test_a_summary_of_before_the_ledger_is_read(tmp_path: Path) -> None:
-    node = json.loads(COMPLETED.to_json())
-    del node["ledger"]
+def test_a_summary_of_before_ledger_and_export_is_read(tmp_path: Path) -> None:
+    node = json.loads(dataclasses.replace(COMPLETED, exported=None).to_json())
+    del node["ledger"], node["exported"]
     (tmp_path / "summary.json").write_text(json.dumps(node))
-    assert Summary.read(tmp_path / "summary.json") == COMPLETED
+    assert Summary.read(tmp_path / "summary.json") == dataclasses.replace(COMPLETED, exported=None)
 
 
 def test_metrics_stand_in_one_order_whatever_order_they_came_in() -> None:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from odrun.runs.summary import Best, Summary, Throughput, Timings
+from odrun.runs.summary import Best, Exported, Summary, Throughput, Timings
 from odrun.settings import METRIC_KEYS
 from odrun.sweeps.record import Objective, TrialLine, write_sweep
 from odrun.sweeps.result import SweepResult, conclude, parameters
@@ -40,6 +40,7 @@ def write_trial(
         throughput=Throughput(4.0, 32.0),
         peak_memory_mb=None,
         error="diverged\n  where:  step 3" if value is None else None,
+        exported=Exported(12.0, 9.5),
     ).write(directory / "summary.json")
     error = "diverged\n  where:  step 3" if value is None else None
     status = "failed" if value is None else "completed"
@@ -73,8 +74,19 @@ def test_the_parameters_are_what_differs() -> None:
 
 def test_the_table_begins_with_the_best_and_ends_with_what_failed(grid: Path) -> None:
     heading, rows = SweepResult.read(grid).table()
-    assert heading == ("trial", "AP", "batch_size", "learning_rate", "model", "status", "steps/s", "time")
-    assert rows[0] == ("15", "0.59", "16", "0.005", "efficientdet_d0", "completed", "4", "83 s")
+    assert heading == (
+        "trial",
+        "AP",
+        "batch_size",
+        "learning_rate",
+        "model",
+        "status",
+        "steps/s",
+        "time",
+        "ms/image",
+        "MB",
+    )
+    assert rows[0] == ("15", "0.59", "16", "0.005", "efficientdet_d0", "completed", "4", "1:23", "12", "9.5")
     assert rows[-1][:2] == ("17", "-")
     assert rows[-1][5] == "failed"
     values = [float(row[1]) for row in rows[:-1]]
@@ -95,6 +107,7 @@ def test_sweep_csv_has_a_row_per_trial_in_their_order(grid: Path) -> None:
     assert rows[3]["train.learning_rate"] == "0.005"
     assert float(rows[3]["objective (AP)"]) == float(rows[3]["AP50"]) == pytest.approx(0.56)
     assert (rows[3]["steps_per_s"], rows[3]["best_step"], rows[3]["error"]) == ("4", "30", "")
+    assert (rows[3]["latency_ms"], rows[3]["size_mb"]) == ("12", "9.5")
     assert (rows[17]["status"], rows[17]["AP"], rows[17]["error"]) == ("failed", "", "diverged")
 
 
@@ -138,6 +151,34 @@ def test_a_sweep_without_an_objective_has_a_table_and_no_plots(tmp_path: Path) -
     assert (tmp_path / "sweep.csv").read_text().startswith("trial,dir,status,dataset,objective,AP,")
     assert not (tmp_path / "plots").exists()
     assert not (tmp_path / "best").exists()
+
+
+def fractions(folder: Path, points: dict[float, float], *, evaluations: int = 8) -> Path:
+    """A sweep over the fraction of the data, with curves that rise by a power law."""
+    lines = []
+    for number, (fraction, value) in enumerate(points.items()):
+        line = write_trial(folder, number, (f"train.fraction={fraction}",), value, 20.0)
+        steps = [400 * (place + 1) // evaluations for place in range(evaluations)]
+        rows = [{"step": step, "eval/AP": 1 - (1 - value) * (step / 400) ** -0.1} for step in steps]
+        (folder / line.dir / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        lines.append(line)
+    write_sweep(folder, lines, Objective("AP"))
+    return folder
+
+
+def test_parts_of_the_data_say_what_more_of_it_would_bring(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    points = {fraction: 1 - 0.3 * fraction**-0.4 for fraction in (0.1, 0.25, 0.5, 1.0)}
+    conclude(fractions(tmp_path / "sweep", points))
+    told = capsys.readouterr().out
+    gain = 0.3 - 0.3 * 2**-0.4
+    assert f"reading    twice the data would bring +{gain:.3f} (+{gain:.3f} to +{gain:.3f}) AP" in told
+    assert "more data would help more than more steps" in told
+    assert "more data would help more" in (tmp_path / "sweep" / "reading.txt").read_text()
+
+
+def test_another_sweep_has_no_such_reading(grid: Path) -> None:
+    conclude(grid)
+    assert not (grid / "reading.txt").exists()
 
 
 def test_numbers_of_a_search_are_short_in_the_table_and_whole_in_the_file(tmp_path: Path) -> None:

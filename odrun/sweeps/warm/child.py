@@ -77,17 +77,21 @@ def run_forked(order: Order, work: Work) -> int:
 def run_fresh(order: Order, payload: bytes) -> None:
     """Be the trial in a new interpreter: `payload` is what `pickled_work` made; leaves the process."""
     redirect(order.log)
+    sys.exit(_status_of(order, read_work(payload)))
+
+
+def read_work(payload: bytes) -> Work:
+    """What `pickled_work` wrote, in a process that knows nothing of Hydra yet."""
     # Hydra's state names the plugins' classes, so they have to be known before it is read.
     warm.register()
     setup_globals()
     task, hydra_context, state = pickle.loads(payload)  # noqa: S301 - the launcher wrote it
     Singleton.set_state(Singleton.get_state() | {"instances": pickle.loads(state)})  # noqa: S301
-    task_function = task.function() if isinstance(task, _Decorated) else task
-    sys.exit(_status_of(order, Work(task_function, hydra_context)))
+    return Work(task.function() if isinstance(task, _Decorated) else task, hydra_context)
 
 
 def pickled_work(work: Work) -> bytes:
-    """`work` and Hydra's own state for `run_fresh`; raises what pickle raises when the task function is a local one."""
+    """`work` and Hydra's own state for `read_work`; raises what pickle raises when the task function is a local one."""
     function = work.task_function
     decorated = getattr(sys.modules.get(function.__module__), function.__name__, None)
     is_wrapped = getattr(decorated, "__wrapped__", None) is function

@@ -62,7 +62,7 @@ class WarmLauncher(Launcher):
         configure_log(self._config.hydra.hydra_logging, self._config.hydra.verbose)
         sweep = Path(str(self._config.hydra.sweep.dir)).absolute()
         sweep.mkdir(parents=True, exist_ok=True)
-        board = Board(sys.stdout, common=_common(list(jobs.values())))
+        board = Board(sys.stdout, common=common_overrides(list(jobs.values())))
         places = gpu_variables(self._settings, usable_gpus())
         self._open(board)
         orders, trials = {}, []
@@ -121,11 +121,8 @@ class WarmLauncher(Launcher):
 
     def _planned(self, number: int, overrides: list[str]) -> tuple[Order, Trial]:
         """What the child is told of a trial, and the trial; its directory is where Hydra will make it."""
-        config = self._work.hydra_context.config_loader.load_sweep_config(self._config, overrides)
-        with open_dict(config):
-            config.hydra.job.id = number
-            config.hydra.job.num = number
-        directory = _directory(config)
+        config = trial_config(self._work, self._config, number, overrides)
+        directory = trial_directory(config)
         trial = Trial(number, tuple(filter_overrides(overrides)), directory)
         order = Order(
             number=number,
@@ -137,12 +134,21 @@ class WarmLauncher(Launcher):
         return order, trial
 
 
-def _common(job_overrides: Sequence[Sequence[str]]) -> set[str]:
+def trial_config(work: Work, config: DictConfig, number: int, overrides: list[str]) -> DictConfig:
+    """The config of one trial of the sweep that `config` composes to."""
+    composed = work.hydra_context.config_loader.load_sweep_config(config, overrides)
+    with open_dict(composed):
+        composed.hydra.job.id = number
+        composed.hydra.job.num = number
+    return composed
+
+
+def common_overrides(job_overrides: Sequence[Sequence[str]]) -> set[str]:
     """The overrides of every one of several jobs."""
     return set.intersection(*map(set, job_overrides)) if len(job_overrides) > 1 else set()
 
 
-def _directory(config: DictConfig) -> Path:
+def trial_directory(config: DictConfig) -> Path:
     """The directory of a trial, found as `hydra.core.utils.run_job` finds it."""
     kept = HydraConfig.instance().cfg
     HydraConfig.instance().set_config(config)
