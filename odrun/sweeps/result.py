@@ -217,20 +217,19 @@ def data_reading(result: SweepResult) -> list[str]:
     """Of a sweep of trainings on parts of the data, what it says on more data and more steps; of others nothing."""
     if result.objective is None or FRACTION not in result.names or not set(result.names) <= {FRACTION, SEED}:
         return []
-    points = [
-        (float(row.parameters[FRACTION]), result.objective.error(row.line.metric))
+    ended = [
+        (float(row.parameters[FRACTION]), result.objective.error(row.line.metric), row)
         for row in result.rows
         if row.line.metric is not None and row.line.status in ("completed", "stopped_early")
     ]
-    most = max((amount for amount, _ in points), default=1.0)
-    data = gain_of_doubling([amount for amount, _ in points], [error for _, error in points], now=most)
-    whole = [row for row in result.rows if row.line.metric is not None and float(row.parameters[FRACTION]) == most]
-    curve = [
-        (step, result.objective.error(value))
-        for row in whole
-        for step, value in _point(result.folder, row, result.objective).curve
+    most = max((amount for amount, _, _ in ended), default=1.0)
+    data = gain_of_doubling([amount for amount, _, _ in ended], [error for _, error, _ in ended], now=most)
+    curves = [
+        [(step, result.objective.error(value)) for step, value in _point(result.folder, row, result.objective).curve]
+        for amount, _, row in ended
+        if amount == most
     ]
-    return reading(data, gain_of_steps(curve), objective=result.objective.name)
+    return reading(data, gain_of_steps(curves), objective=result.objective.name)
 
 
 def tell_wandb(result: SweepResult, terminal: Terminal) -> None:

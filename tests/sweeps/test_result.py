@@ -171,9 +171,14 @@ def test_parts_of_the_data_say_what_more_of_it_would_bring(tmp_path: Path, capsy
     conclude(fractions(tmp_path / "sweep", points))
     told = capsys.readouterr().out
     gain = 0.3 - 0.3 * 2**-0.4
-    assert f"reading    twice the data would bring +{gain:.3f} (+{gain:.3f} to +{gain:.3f}) AP" in told
+    assert f"reading    twice the data would improve AP by +{gain:.3f} (+{gain:.3f} to +{gain:.3f}), 95 %" in told
     assert "more data would help more than more steps" in told
     assert "more data would help more" in (tmp_path / "sweep" / "reading.txt").read_text()
+
+
+def test_of_three_fractions_it_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    conclude(fractions(tmp_path / "sweep", {0.25: 0.4, 0.5: 0.5, 1.0: 0.6}))
+    assert "reading    what more data would bring cannot be told: it takes 4 or more" in capsys.readouterr().out
 
 
 def test_another_sweep_has_no_such_reading(grid: Path) -> None:
