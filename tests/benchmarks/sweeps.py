@@ -5,8 +5,8 @@
     leak      memory of the launcher's process after 2 and after 20 trials
     equal     two equal trials in one sweep, two at a time: their metrics
 
-The sides take turns; what is printed are medians and their ratios. `eight` needs `pip install hydra-submitit-launcher` for
-its third side and leaves it out otherwise.
+The sides take turns; what is printed are medians and their ratios. `eight` needs
+`pip install hydra-submitit-launcher` for its third side and leaves it out otherwise.
 """
 
 from __future__ import annotations

@@ -166,6 +166,7 @@ def example(**features: list[Any]) -> bytes:
         (example(image=[b"jpeg"], label=[0]), "has the label 0"),
         (example(image=[b"no jpeg"], label=[1]), "a batch cannot be made"),
     ],
+    ids=["no example", "empty", "no image", "unknown class", "class 0", "no jpeg"],
 )
 def test_a_record_that_cannot_be_used_fails_the_run_by_its_name(record: bytes, fault: str, built: Any) -> None:
     order = Order((0,), batch_size=1, seed=0)

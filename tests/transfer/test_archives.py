@@ -242,6 +242,7 @@ def _refusal(archive: Path) -> str | None:
         (b"PK\x05\x06" + bytes(18), "holds no file"),
         (bytes(10240), "holds no file"),
     ],
+    ids=["7z", "RAR", "bzip2", "web page", "empty", "text", "gzip alone", "empty zip", "empty tar"],
 )
 def test_what_is_no_archive_is_told(content: bytes, fault: str, tmp_path: Path) -> None:
     (tmp_path / "data.zip").write_bytes(content)
