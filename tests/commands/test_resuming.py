@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from odrun.commands.resuming import Resumption, changes, find, newest_step, refuse_other_data, refuse_reached
+from odrun.commands.resuming import (
+    Resumption,
+    changes,
+    find,
+    newest_step,
+    of_a_sweep,
+    refuse_other_data,
+    refuse_reached,
+)
 from odrun.config.jobs import composed
 from odrun.errors import InputError
 from odrun.runs.directory import RunDirectory
@@ -177,3 +185,13 @@ def test_the_newest_step_is_that_of_the_newest_whole_checkpoint(tmp_path: Path) 
 
     assert newest_step(run) == 100
     assert steps_in(run.checkpoints) == [20, 100]
+
+
+def test_a_trial_is_of_the_sweeps_group_in_wandb_unless_another_was_set(
+    tmp_path: Path, job: Callable[[str], TrainJob]
+) -> None:
+    trial = RunDirectory(tmp_path / "2026-01-01_sweep" / "0_train.seed=1")
+    assert of_a_sweep(job("none"), trial).tracking.wandb.group == "2026-01-01_sweep"
+    theirs = composed("train", ["tracking.wandb.group=mine"])
+    assert isinstance(theirs, TrainJob)
+    assert of_a_sweep(theirs, trial).tracking.wandb.group == "mine"
