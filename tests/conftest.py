@@ -152,9 +152,17 @@ class Built:
     batch: tuple[Any, Any]
 
 
+@pytest.fixture
+def built(as_built: Callable[[], Built]) -> Built:
+    """One small model with the same random weights for each test."""
+    return as_built()
+
+
 @pytest.fixture(scope="session")
-def built(compose_tiny: Callable[..., Tiny], batches_of: Callable[..., Iterator[tuple[Any, Any]]]) -> Iterator[Built]:
-    """One small model with random weights, built once for all tests; a test that changes it restores nothing."""
+def as_built(
+    compose_tiny: Callable[..., Tiny], batches_of: Callable[..., Iterator[tuple[Any, Any]]]
+) -> Iterator[Callable[[], Built]]:
+    """Gives the model, which is built once for all tests, its first weights back."""
     from odrun.compat.autograph import library_code_unconverted
     from odrun.compat.engine import DetectionModel, seed_everything
     from odrun.training.step import Trainer
@@ -166,4 +174,12 @@ def built(compose_tiny: Callable[..., Tiny], batches_of: Callable[..., Iterator[
         trainer = Trainer(model, tiny.pipeline)
         batch = next(batches_of(tiny, model))
         trainer.build(batch[0])
-        yield Built(tiny, trainer, batch)
+        variables = (trainer.step, *model.network.variables)
+        first = [variable.numpy().copy() for variable in variables]
+
+        def renewed() -> Built:
+            for variable, value in zip(variables, first, strict=True):
+                variable.assign(value)
+            return Built(tiny, trainer, batch)
+
+        yield renewed

@@ -28,8 +28,9 @@ SIZE_PX = (120, 90)
 
 
 @pytest.fixture(scope="module")
-def run(built: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(as_built: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `predict` needs of a finished run: its configuration, label map and export."""
+    built = as_built()
     run = RunDirectory(tmp_path_factory.mktemp("runs") / "trained")
     Checkpoints(built.trainer, folder=run.checkpoints, best=run.best, keep=1).save_best(4)
     label_map = built.tiny.data.label_map

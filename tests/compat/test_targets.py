@@ -202,8 +202,9 @@ def test_losses_and_gradients_of_a_model_are_the_same_either_way(built: Any) -> 
 
 
 @pytest.fixture(scope="module")
-def network(built: Any) -> Any:
+def network(as_built: Any) -> Any:
     """A network with anchors, whose target assignment has been replaced."""
+    built = as_built()
     made = DetectionModel(built.tiny.pipeline, is_training=True).network
     features, _ = built.batch
     with library_code_unconverted():

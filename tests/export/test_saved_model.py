@@ -17,7 +17,8 @@ from odrun.training.checkpoints import Checkpoints
 
 
 @pytest.fixture(scope="module")
-def exported(built: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(as_built: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    built = as_built()
     folder = tmp_path_factory.mktemp("run")
     Checkpoints(built.trainer, folder=folder / "checkpoints", best=folder / "best", keep=1).save_best(4)
     with library_code_unconverted():

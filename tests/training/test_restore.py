@@ -58,9 +58,9 @@ def variant(built: Any, **changed: int) -> DetectionModel:
 
 
 @pytest.fixture(scope="module")
-def of_five_classes(built: Any) -> Iterator[DetectionModel]:
+def of_five_classes(as_built: Any) -> Iterator[DetectionModel]:
     with library_code_unconverted():
-        yield variant(built, num_classes=5)
+        yield variant(as_built(), num_classes=5)
 
 
 def test_all_of_a_run_comes_back_but_its_step_and_its_optimizer(built: Any, tmp_path: Path) -> None:
