@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from odrun.config import resolvers, schemas
 from odrun.config.jobs import composed
+from odrun.config.sweep import plan
 from odrun.settings import CheckJob, TrainJob
 
 ROOT = Path(__file__).parents[1]
@@ -33,7 +35,10 @@ def test_there_are_commands_to_check() -> None:
 def test_a_train_command_of_the_readme_composes(arguments: list[str]) -> None:
     overrides = [argument for argument in arguments if not argument.startswith("-")]
     if "-m" in arguments:
-        overrides = [argument.partition(",")[0] for argument in overrides]
+        schemas.register("train")
+        resolvers.register()
+        assert plan("train", arguments).jobs
+        return
     if "--cfg" in arguments:
         overrides.remove("job")
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hydra import initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
@@ -40,6 +41,9 @@ from odrun.settings import RESUME_AUTO, RESUME_NONE, Job
 from odrun.sweeps import clusters, warm
 from odrun.sweeps.record import SWEEP_NAME, TrialLine
 from odrun.sweeps.resuming import is_held, reconciled
+from odrun.sweeps.search.settings import TARGET as SEARCH
+from odrun.sweeps.search.settings import SearchSweeperConf, refuse_without_optuna
+from odrun.sweeps.search.space import corners, grid, split
 from odrun.sweeps.sweeper import TARGET
 
 FAULTS_TOLD = 20
@@ -95,10 +99,13 @@ def plan(command: str, arguments: Sequence[str]) -> Plan:
         if not asks_for_multirun(arguments) and master.hydra.mode != RunMode.MULTIRUN:
             return Plan(arguments)
         named = [*arguments, *_naming(master, arguments)]
+        if master.hydra.sweeper["_target_"] == SEARCH:
+            _refuse_launcher(master.hydra.launcher)
+            return _search(master, command, named)
         if master.hydra.sweeper["_target_"] not in _GRIDS:
             return Plan(named)
         _refuse_launcher(master.hydra.launcher)
-        trials = _checked(master, command)
+        trials = _checked(master, command, _trials(master))
         folder, lines = _resumed(master, trials)
     if folder is None:
         begun = [argument for argument in named if key_of(argument) != "sweep.resume"]
@@ -112,10 +119,36 @@ def plan(command: str, arguments: Sequence[str]) -> Plan:
     )
 
 
-def _checked(master: DictConfig, command: str) -> list[_Trial]:
+def _search(master: DictConfig, command: str, arguments: list[str]) -> Plan:
+    """Of a search, whose trials are not known, some that together have all the ends of what is searched."""
+    refuse_without_optuna()
+    settings = OmegaConf.to_object(master.hydra.sweeper)
+    assert isinstance(settings, SearchSweeperConf)
+    space, common = split(_given(master))
+    if settings.sampler == "grid":
+        grid(space)
+    trials = _checked(master, command, [[*common, *corner] for corner in corners(space)])
+    if OmegaConf.select(master, "sweep.retry_failed", default=False):
+        raise InputError(
+            "a search does not run again what failed", where="sweep.retry_failed", remedy="it looks on elsewhere"
+        )
+    asked = str(OmegaConf.select(master, "sweep.resume", default=RESUME_NONE))
+    planned = Plan(arguments, {number: trial.job for number, trial in enumerate(trials)})
+    if asked == RESUME_NONE:
+        return planned
+    folder = Path(asked).expanduser().absolute()
+    if asked == RESUME_AUTO or not (folder / SWEEP_NAME).is_file():
+        raise InputError(
+            "a search is gone on with by its directory, and this is none",
+            where=f"sweep.resume={asked}",
+            remedy="give the directory of a search, outputs/sweeps/NAME",
+        )
+    return replace(planned, arguments=[*arguments, _argument("hydra.sweep.dir", folder)])
+
+
+def _checked(master: DictConfig, command: str, given: Sequence[list[str]]) -> list[_Trial]:
     """Every trial, composed; `InputError` that names those that cannot run."""
     trials, faults = [], []
-    given = _trials(master)
     for number, overrides in enumerate(given):
         found = _trial(master, overrides, command)
         if isinstance(found, _Trial):
@@ -260,11 +293,15 @@ def _trial(master: DictConfig, overrides: list[str], command: str) -> _Trial | I
 
 def _trials(master: DictConfig) -> list[list[str]]:
     """The overrides of each trial, in the order in which Hydra's basic sweeper runs them."""
+    return [trial for batch in BasicSweeper.split_arguments(_given(master), None) for trial in batch]
+
+
+def _given(master: DictConfig) -> list[Override]:
+    """The sweeper's parameters and the overrides of the command line."""
     params = OmegaConf.to_container(master.hydra.sweeper.params or OmegaConf.create({}))
     assert isinstance(params, dict)
     lines = [*(f"{key!s}={value}" for key, value in params.items()), *jobs.texts(master.hydra.overrides.task)]
-    overrides = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader()).parse_overrides(lines)
-    return [trial for batch in BasicSweeper.split_arguments(overrides, None) for trial in batch]
+    return OverridesParser.create(config_loader=GlobalHydra.instance().config_loader()).parse_overrides(lines)
 
 
 def _without_hydra(config: DictConfig) -> DictConfig:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from hydra.core.config_store import ConfigStore
 
 from odrun.sweeps import clusters, warm
+from odrun.sweeps.search.settings import SearchSweeperConf
+from odrun.sweeps.search.sweeper import SearchSweeper
 from odrun.sweeps.sweeper import GridSweeper, GridSweeperConf
 from odrun.sweeps.warm.plugin import register_plugin
 
@@ -23,4 +25,6 @@ def register(command: str) -> None:
     warm.register(preload=PRELOAD[command], hook=_HOOK)
     ConfigStore.instance().store(group="hydra/sweeper", name="grid", node=GridSweeperConf, provider="odrun")
     register_plugin(GridSweeper)
+    ConfigStore.instance().store(group="hydra/sweeper", name="search", node=SearchSweeperConf, provider="odrun")
+    register_plugin(SearchSweeper)
     clusters.register()

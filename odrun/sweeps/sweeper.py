@@ -81,20 +81,16 @@ class GridSweeper(Sweeper):
                 f"max_batch_size is {self._max_batch_size}; it has to be null or 1 or more",
                 where="hydra.sweeper.max_batch_size",
             )
-        given = [*(f"{key}={value}" for key, value in self._params.items()), *arguments]
-        overrides = OverridesParser.create(config_loader=self.hydra_context.config_loader).parse_overrides(given)
-        batches = BasicSweeper.split_arguments(overrides, self._max_batch_size)
         folder = Path(str(self.config.hydra.sweep.dir)).absolute()
         is_resumed = OmegaConf.select(self.config, "sweep.resume", default=RESUME_NONE) != RESUME_NONE
         with held(folder, waiting=lambda: _say("the trials of a sweep that was killed are still ending: waiting")):
             if is_resumed:
-                lines = reconciled(folder)[1]
+                record.SweepRecord().write(folder, reconciled(folder)[1])
             else:
                 refuse_taken(folder)
-                lines = self._begun([trial for batch in batches for trial in batch])
                 OmegaConf.save(self.config, folder / "multirun.yaml")
             try:
-                returns = self._run(lines, folder)
+                returns = self._results(arguments, folder, is_resumed=is_resumed)
             except InterruptedRunError:
                 _write_what_there_is(folder)
                 raise
@@ -104,20 +100,27 @@ class GridSweeper(Sweeper):
             _tell_failed(lines, folder, unwritten)
         return [list(returns.values())]
 
-    def _begun(self, trials: Sequence[Sequence[str]]) -> list[record.TrialLine]:
-        """The lines of trials that have not started; odrun's launchers say where they are before one starts."""
+    def _results(self, arguments: Sequence[str], folder: Path, *, is_resumed: bool) -> dict[int, JobReturn]:
+        """Run the trials that the arguments stand for, or what is left of them; what each returned, by its number."""
+        assert self.hydra_context is not None
+        if is_resumed:
+            return self._run(record.read_sweep(folder)[1], folder)
+        given = [*(f"{key}={value}" for key, value in self._params.items()), *arguments]
+        overrides = OverridesParser.create(config_loader=self.hydra_context.config_loader).parse_overrides(given)
+        trials = [trial for batch in BasicSweeper.split_arguments(overrides, None) for trial in batch]
+        return self._run([self._begun_line(number, trial) for number, trial in enumerate(trials)], folder)
+
+    def _begun_line(self, number: int, overrides: Sequence[str]) -> record.TrialLine:
+        """The line of a trial that has not started; odrun's launchers say where it is before it starts."""
         assert self.hydra_context is not None
         assert self.config is not None
-        lines = []
-        for number, overrides in enumerate(trials):
-            directory = ""
-            if not self._is_recorded:
-                config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
-                with read_write(config), open_dict(config):
-                    config.hydra.job.num = number
-                directory = str(config.hydra.sweep.subdir)
-            lines.append(record.TrialLine(number, directory, tuple(overrides), "pending", None, None, None))
-        return lines
+        directory = ""
+        if not self._is_recorded:
+            config = self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+            with read_write(config), open_dict(config):
+                config.hydra.job.num = number
+            directory = str(config.hydra.sweep.subdir)
+        return record.TrialLine(number, directory, tuple(overrides), "pending", None, None, None)
 
     @property
     def _is_recorded(self) -> bool:

@@ -11,7 +11,7 @@ from odrun.config import resolvers, schemas
 from odrun.config.location import conf_dir
 from odrun.config.sweep import plan
 
-COUNTS = {"augmentation": 7, "batch_size_steps": 9, "data_fraction": 4, "learning_rate": 3, "models": 5}
+COUNTS = {"augmentation": 7, "batch_size_steps": 9, "data_fraction": 4, "learning_rate": 3, "models": 5, "tune": 5}
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (conf_dir() / "sweep").glob("*.yaml")))

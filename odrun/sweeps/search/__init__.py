@@ -1,0 +1,1 @@
+"""`hydra/sweeper=search`: settings are looked for with Optuna instead of all being tried."""
