@@ -7,6 +7,7 @@ and only `KeptImage`s are held.
 from __future__ import annotations
 
 import pickle
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -35,8 +36,21 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """An image's size in pixels, and in the order of its boxes their classes, and the width and height of each."""
+
+    width_px: int
+    height_px: int
+    class_names: tuple[str, ...]
+    box_sizes_px: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class KeptImage:
-    """What is held of a proven image; `classes` says how many boxes it has of each, by the name in the data."""
+    """What is held of a proven image; `classes` says how many boxes it has of each, by the name in the data.
+
+    `measures` has its size and its boxes' sizes, packed, for `measured`.
+    """
 
     name: str
     classes: tuple[tuple[str, int], ...]
@@ -47,6 +61,14 @@ class KeptImage:
     has_masks: bool
     keypoint_names: tuple[str, ...]
     place: Place
+    measures: bytes = b""
+
+    def measured(self) -> Measured:
+        """Its size and the sizes of its boxes."""
+        whole = 2 + self.boxes
+        numbers, sizes = array("I", self.measures[: 4 * whole]), array("f", self.measures[4 * whole :])
+        class_names = tuple(self.classes[position][0] for position in numbers[2:])
+        return Measured(numbers[0], numbers[1], class_names, tuple(sizes))
 
     @property
     def boxes(self) -> int:
@@ -118,7 +140,7 @@ def spooled(spool: IO[bytes], place: Place) -> AnnotatedImage:
     return image
 
 
-_Facts = tuple[str, tuple[tuple[str, int], ...], "str | None", bytes, int, int, bool, tuple[str, ...]]
+_Facts = tuple[str, tuple[tuple[str, int], ...], "str | None", bytes, int, int, bool, tuple[str, ...], bytes]
 _Outcome = tuple["_Facts | None", bytes, tuple[Problem, ...], tuple[Loss, ...]]
 
 
@@ -160,18 +182,29 @@ def _outcome(checked: Checked) -> _Outcome:
         return None, b"", checked.problems, checked.losses
     counts = Counter(box.class_name for box in image.boxes)
     names = {point.name: None for box in image.boxes for point in box.keypoints}
+    classes = tuple(sorted(counts.items()))
     facts = (
         image.name,
-        tuple(sorted(counts.items())),
+        classes,
         image.split,
         bytes.fromhex(image.sha256),
         image.look,
         image.size_bytes,
         any(box.mask is not None for box in image.boxes),
         tuple(names),
+        _measures(image, {name: position for position, (name, _) in enumerate(classes)}),
     )
     return facts, pickle.dumps(image, pickle.HIGHEST_PROTOCOL), checked.problems, checked.losses
 
 
+def _measures(image: AnnotatedImage, positions: Mapping[str, int]) -> bytes:
+    numbers = array("I", (image.width_px, image.height_px))
+    sizes = array("f")
+    for box in image.boxes:
+        numbers.append(positions[box.class_name])
+        sizes.extend((box.xmax_px - box.xmin_px, box.ymax_px - box.ymin_px))
+    return numbers.tobytes() + sizes.tobytes()
+
+
 def _placed(facts: _Facts, place: Place) -> KeptImage:
-    return KeptImage(*facts, place=place)
+    return KeptImage(*facts[:8], place, facts[8])
