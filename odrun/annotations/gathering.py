@@ -115,6 +115,8 @@ def gather(
     gathered = Gathered()
     unproven = _once_each(images, contents, problems, gathered)
     check = partial(_check_chunk, classes=classes, policies=problems.policies)
+    # Images have few combinations of classes: each is held once.
+    combinations: dict[_Classes, _Classes] = {}
     done = 0
     for chunk in workers.map(check, _chunks(unproven, contents)):
         for kept, blob, found, losses in chunk:
@@ -124,7 +126,8 @@ def gather(
             if kept is not None:
                 place = Place(spool.tell(), len(blob))
                 spool.write(blob)
-                gathered.kept.append(_placed(kept, place))
+                combination = combinations.setdefault(kept[1], kept[1])
+                gathered.kept.append(KeptImage(kept[0], combination, *kept[2:8], place, kept[8]))
         done += len(chunk)
         progress(done)
     spool.flush()
@@ -140,7 +143,8 @@ def spooled(spool: IO[bytes], place: Place) -> AnnotatedImage:
     return image
 
 
-_Facts = tuple[str, tuple[tuple[str, int], ...], "str | None", bytes, int, int, bool, tuple[str, ...], bytes]
+_Classes = tuple[tuple[str, int], ...]
+_Facts = tuple[str, _Classes, "str | None", bytes, int, int, bool, tuple[str, ...], bytes]
 _Outcome = tuple["_Facts | None", bytes, tuple[Problem, ...], tuple[Loss, ...]]
 
 
@@ -148,7 +152,7 @@ def _once_each(
     images: Iterable[ImageAsRead], contents: Mapping[str, FileContent], problems: ProblemLog, gathered: Gathered
 ) -> Iterator[ImageAsRead]:
     """Each image once, if its file could be read."""
-    first: dict[str, Path] = {}
+    first: dict[str, str] = {}
     for image in images:
         gathered.images_read += 1
         gathered.boxes_read += len(image.boxes)
@@ -159,7 +163,8 @@ def _once_each(
         elif image.name not in contents:
             gathered.note([Loss("unreadable_file", 1, len(image.boxes))])
         else:
-            first[image.name] = image.annotation_path
+            # A path takes five times as much memory.
+            first[image.name] = str(image.annotation_path)
             yield image
 
 
@@ -204,7 +209,3 @@ def _measures(image: AnnotatedImage, positions: Mapping[str, int]) -> bytes:
         numbers.append(positions[box.class_name])
         sizes.extend((box.xmax_px - box.xmin_px, box.ymax_px - box.ymin_px))
     return numbers.tobytes() + sizes.tobytes()
-
-
-def _placed(facts: _Facts, place: Place) -> KeptImage:
-    return KeptImage(*facts[:8], place, facts[8])

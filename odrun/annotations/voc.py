@@ -8,7 +8,7 @@ and the network are switched off, and of a stated file name only the last part c
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import cast
 
@@ -176,9 +176,11 @@ def _image_sets(
 ) -> dict[str, str] | None:
     """Annotation name → part, as the lists in `ImageSets/Main` have it; None unless both parts are listed."""
     lists = {
-        PurePosixPath(file.name): file.path for file in files if PurePosixPath(file.name).match("ImageSets/Main/*.txt")
+        PurePosixPath(file.name): file.path
+        for file in files
+        if file.suffix == ".txt" and PurePosixPath(file.name).match("ImageSets/Main/*.txt")
     }
-    known = frozenset(annotation.name for annotation in annotations)
+    known = {annotation.name: annotation.name for annotation in annotations}
     parts: dict[str, str] = {}
     for folder in sorted({path.parent for path in lists}):
         home = folder.parent.parent / "Annotations"
@@ -190,7 +192,7 @@ def _image_sets(
     return parts if set(parts.values()) == {TRAIN, VALIDATION} else None
 
 
-def _listed(path: Path, home: PurePosixPath, known: frozenset[str], problems: ProblemLog) -> Iterator[str]:
+def _listed(path: Path, home: PurePosixPath, known: Mapping[str, str], problems: ProblemLog) -> Iterator[str]:
     """The names of the annotations in an image set; a second column (1, 0 or -1) is passed over."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -198,8 +200,12 @@ def _listed(path: Path, home: PurePosixPath, known: frozenset[str], problems: Pr
         problems.add("unreadable_file", path, f"cannot be read: {error.strerror}")
         return
     for number, line in enumerate(lines, start=1):
+        found = known.get(f"{home}/{line.strip()}.xml")
+        if found is not None:
+            yield found
+            continue
         names = [f"{home / stem}.xml" for stem in (line.strip(), *line.split()[:1]) if stem]
-        found = next((name for name in names if name in known), None)
+        found = next((known[name] for name in names if name in known), None)
         if found is not None:
             yield found
         elif names:

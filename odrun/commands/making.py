@@ -193,10 +193,11 @@ class Making:
 
     def _parts(self, gathered: Gathered, names: Mapping[str, str]) -> dict[str, list[KeptImage]]:
         split = self._dataset.split
-        facts = [
-            SplitFacts(image.name, frozenset(names[name] for name, _ in image.classes), image.split)
-            for image in gathered.kept
-        ]
+        meant = {
+            classes: frozenset(names[name] for name, _ in classes)
+            for classes in {image.classes for image in gathered.kept}
+        }
+        facts = [SplitFacts(image.name, meant[image.classes], image.split) for image in gathered.kept]
         held = held_back(
             facts,
             validation_share=split.validation_share,
