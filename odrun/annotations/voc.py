@@ -14,7 +14,7 @@ from typing import cast
 
 from lxml import etree
 
-from odrun.annotations.files import IMAGE_SUFFIXES, ListedFile, beginning
+from odrun.annotations.files import IMAGE_SUFFIXES, ListedFile, beginning, read_bounded
 from odrun.annotations.lookup import ImageIndex, given_split
 from odrun.annotations.model import TRAIN, VALIDATION, BoxAsRead, ImageAsRead
 from odrun.annotations.problems import ProblemLog
@@ -97,8 +97,7 @@ def _parse(path: Path) -> etree._Element:
         remove_pis=True,
     )
     try:
-        with path.open("rb") as stream:
-            content = stream.read(LARGEST_FILE_BYTES + 1)
+        content = read_bounded(path, LARGEST_FILE_BYTES)
     except OSError as error:
         raise _FaultyAnnotationError(f"cannot be read: {error.strerror}", fault="unreadable_file") from error
     if len(content) > LARGEST_FILE_BYTES:
