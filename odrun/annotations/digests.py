@@ -14,7 +14,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 
 from odrun.annotations.files import ListedFile
@@ -43,13 +43,16 @@ class Contents(Mapping[str, FileContent]):
     """What files hold, by name, held in 40 bytes a file beside the names."""
 
     def __init__(self, contents: Iterable[tuple[str, FileContent]]) -> None:
-        self._names: list[str] = []
-        self._digests = bytearray()
-        self._sizes = array("q")
-        for name, content in sorted(contents, key=lambda each: each[0]):
-            self._names.append(name)
-            self._digests += bytes.fromhex(content.sha256)
-            self._sizes.append(content.size_bytes)
+        names: list[str] = []
+        digests, sizes = bytearray(), array("q")
+        for name, content in contents:
+            names.append(name)
+            digests += bytes.fromhex(content.sha256)
+            sizes.append(content.size_bytes)
+        order = _order(names)
+        self._names = [names[number] for number in order]
+        self._digests = _reordered(digests, order, _DIGEST_BYTES)
+        self._sizes = array("q", (sizes[number] for number in order))
 
     def __getitem__(self, name: str) -> FileContent:
         number = _place(self._names, name)
@@ -78,7 +81,7 @@ class KnownDigests:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._names, self._entries = _read(path)
-        self._seen: list[tuple[str, int]] = []
+        self._seen_names: list[str] = []
         self._seen_entries = bytearray()
 
     @property
@@ -105,17 +108,17 @@ class KnownDigests:
 
     def keep(self) -> None:
         """Write what was found and noted to the file; raises OSError where that cannot be."""
-        self._seen.sort()
-        names = [name for name, _ in self._seen]
-        size = _ENTRY.size
-        entries = b"".join([self._seen_entries[size * number : size * (number + 1)] for _, number in self._seen])
+        order = _order(self._seen_names)
+        names = [self._seen_names[number] for number in order]
+        entries = _reordered(self._seen_entries, order, _ENTRY.size)
         if (names, entries) != (self._names, self._entries):
-            held = entries + "\0".join(names).encode("utf-8", "surrogateescape")
+            text = "\0".join(names).encode("utf-8", "surrogateescape")
+            head = _HEAD.pack(_MAGIC, zlib.crc32(text, zlib.crc32(entries)), len(names))
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self._path, _HEAD.pack(_MAGIC, zlib.crc32(held), len(names)) + held)
+            write_whole(self._path, b"".join((head, entries, text)))
 
     def _see(self, name: str, entry: bytes) -> None:
-        self._seen.append((name, len(self._seen)))
+        self._seen_names.append(name)
         self._seen_entries += entry
 
 
@@ -186,6 +189,19 @@ def _read(path: Path) -> tuple[list[str], bytes]:
     if magic != _MAGIC or zlib.crc32(held) != checksum or len(names) != count:
         return [], b""
     return names, held[: count * _ENTRY.size]
+
+
+def _order(names: Sequence[str]) -> Sequence[int]:
+    """The numbers of names in the order of these, which most often is theirs."""
+    if all(one <= other for one, other in pairwise(names)):
+        return range(len(names))
+    return sorted(range(len(names)), key=names.__getitem__)
+
+
+def _reordered(entries: bytearray, order: Sequence[int], size_bytes: int) -> bytes:
+    if isinstance(order, range):
+        return bytes(entries)
+    return b"".join(bytes(entries[number * size_bytes : (number + 1) * size_bytes]) for number in order)
 
 
 def _place(names: Sequence[str], name: str) -> int | None:
