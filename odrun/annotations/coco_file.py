@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
-from odrun.annotations.files import ListedFile
+from odrun.annotations.files import ListedFile, read_bounded
 from odrun.annotations.problems import ProblemLog
 
 LARGEST_FILE_BYTES = 2 << 30
@@ -145,9 +145,7 @@ _shown.maxstring = _LONGEST_SHOWN
 
 def _parsed(path: Path) -> object:
     try:
-        with path.open("rb") as stream:
-            # What is read is bounded by the size, as a device has no end.
-            content = stream.read(min(path.stat().st_size, LARGEST_FILE_BYTES) + 1)
+        content = read_bounded(path, LARGEST_FILE_BYTES)
     except OSError as error:
         raise FaultyFileError(f"cannot be read: {error.strerror}", fault="unreadable_file") from error
     if len(content) > LARGEST_FILE_BYTES:
@@ -160,6 +158,8 @@ def _parsed(path: Path) -> object:
         raise FaultyFileError(f"is not JSON: {error}") from error
     except RecursionError as error:
         raise FaultyFileError("is JSON nested too deeply") from error
+    except MemoryError as error:
+        raise FaultyFileError(f"has {len(content) / 1e6:.0f} MB, for which there is too little memory") from error
 
 
 def _category(entry: Entry) -> Category:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from odrun.annotations.gathering import KeptImage
@@ -26,11 +26,16 @@ def note_duplicates(
     images = (*train, *validation)
     by_digest: dict[bytes, int] = {}
     by_look: dict[int, int] = {}
-    by_band: dict[int, list[int]] = {}
+    for number, image in enumerate(images):
+        if image.look not in _FLAT_HASHES:
+            by_look.setdefault(image.look, number)
+    earlier = _earlier_alike(by_look)
     left_out = {}
     for number, image in enumerate(images):
         same = by_digest.setdefault(image.sha256, number)
-        alike = same if same != number else _earlier_alike(image.look, by_look, by_band)
+        alike = same if same != number else by_look.get(image.look)
+        if alike == number:
+            alike = earlier.get(number)
         if alike is not None:
             manner = "has the same bytes as" if same != number else "looks like"
             fault = "duplicate_content" if same != number else "near_duplicate"
@@ -39,25 +44,23 @@ def note_duplicates(
                 fault, message = "duplicate_across_split", f"{message}, on the other side of the split"
             if problems.add(fault, source / image.name, message) is Policy.DROP:
                 left_out[image.name] = fault
-        if image.look not in _FLAT_HASHES and by_look.setdefault(image.look, number) == number:
-            for band in _bands(image.look):
-                by_band.setdefault(band, []).append(image.look)
     return left_out
 
 
-def _earlier_alike(look: int, by_look: dict[int, int], by_band: dict[int, list[int]]) -> int | None:
-    if look in _FLAT_HASHES:
-        return None
-    if look in by_look:
-        return by_look[look]
-    for band in _bands(look):
-        for other in by_band.get(band, ()):
-            if (look ^ other).bit_count() <= NEAR_BITS:
-                return by_look[other]
-    return None
+def _earlier_alike(by_look: Mapping[int, int]) -> dict[int, int]:
+    """Image → an earlier one that looks alike, of the first images of all looks, which stand in their order.
 
-
-def _bands(look: int) -> Iterator[int]:
-    """Each band of the hash, told from the others by its number."""
+    One band is compared after the other, so that no more than one is held.
+    """
+    found: dict[int, int] = {}
     for band in range(_BANDS):
-        yield band << _BAND_BITS | (look >> (band * _BAND_BITS) & ((1 << _BAND_BITS) - 1))
+        of_band: dict[int, list[int]] = {}
+        for look, number in by_look.items():
+            others = of_band.setdefault(look >> (band * _BAND_BITS) & ((1 << _BAND_BITS) - 1), [])
+            if number not in found:
+                for other in others:
+                    if (look ^ other).bit_count() <= NEAR_BITS:
+                        found[number] = by_look[other]
+                        break
+            others.append(look)
+    return found

@@ -71,6 +71,17 @@ def beginning(file: ListedFile, *, size_bytes: int = 4096) -> bytes:
         return b""
 
 
+def read_bounded(path: Path, most_bytes: int) -> bytes:
+    """The content of a file; of one with more than `most_bytes` (a device has no end) at least a byte more than those.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as stream:
+        # Room is made for as much as is asked for, so that to ask for the most that is taken is slow.
+        return stream.read(min(os.fstat(stream.fileno()).st_size, most_bytes) + 1)
+
+
 def _names(root: Path, problems: ProblemLog) -> Iterator[str]:
     """Files and broken links; a folder that two ways lead to is walked once."""
     seen = set()

@@ -7,12 +7,12 @@ and only `KeptImage`s are held.
 from __future__ import annotations
 
 import pickle
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import IO, TypeVar
 
 from odrun.annotations.checks import Checked, Loss, check_image
@@ -35,8 +35,21 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """An image's size in pixels, and in the order of its boxes their classes, and the width and height of each."""
+
+    width_px: int
+    height_px: int
+    class_names: tuple[str, ...]
+    box_sizes_px: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class KeptImage:
-    """What is held of a proven image; `classes` says how many boxes it has of each, by the name in the data."""
+    """What is held of a proven image; `classes` says how many boxes it has of each, by the name in the data.
+
+    `measures` has its size and its boxes' sizes, packed, for `measured`.
+    """
 
     name: str
     classes: tuple[tuple[str, int], ...]
@@ -47,6 +60,14 @@ class KeptImage:
     has_masks: bool
     keypoint_names: tuple[str, ...]
     place: Place
+    measures: bytes = b""
+
+    def measured(self) -> Measured:
+        """Its size and the sizes of its boxes."""
+        whole = 2 + self.boxes
+        numbers, sizes = array("I", self.measures[: 4 * whole]), array("f", self.measures[4 * whole :])
+        class_names = tuple(self.classes[position][0] for position in numbers[2:])
+        return Measured(numbers[0], numbers[1], class_names, tuple(sizes))
 
     @property
     def boxes(self) -> int:
@@ -93,6 +114,8 @@ def gather(
     gathered = Gathered()
     unproven = _once_each(images, contents, problems, gathered)
     check = partial(_check_chunk, classes=classes, policies=problems.policies)
+    # Images have few combinations of classes: each is held once.
+    combinations: dict[_Classes, _Classes] = {}
     done = 0
     for chunk in workers.map(check, _chunks(unproven, contents)):
         for kept, blob, found, losses in chunk:
@@ -102,7 +125,8 @@ def gather(
             if kept is not None:
                 place = Place(spool.tell(), len(blob))
                 spool.write(blob)
-                gathered.kept.append(_placed(kept, place))
+                combination = combinations.setdefault(kept[1], kept[1])
+                gathered.kept.append(KeptImage(kept[0], combination, *kept[2:8], place, kept[8]))
         done += len(chunk)
         progress(done)
     spool.flush()
@@ -118,7 +142,8 @@ def spooled(spool: IO[bytes], place: Place) -> AnnotatedImage:
     return image
 
 
-_Facts = tuple[str, tuple[tuple[str, int], ...], "str | None", bytes, int, int, bool, tuple[str, ...]]
+_Classes = tuple[tuple[str, int], ...]
+_Facts = tuple[str, _Classes, "str | None", bytes, int, int, bool, tuple[str, ...], bytes]
 _Outcome = tuple["_Facts | None", bytes, tuple[Problem, ...], tuple[Loss, ...]]
 
 
@@ -126,7 +151,7 @@ def _once_each(
     images: Iterable[ImageAsRead], contents: Mapping[str, FileContent], problems: ProblemLog, gathered: Gathered
 ) -> Iterator[ImageAsRead]:
     """Each image once, if its file could be read."""
-    first: dict[str, Path] = {}
+    first: dict[str, str] = {}
     for image in images:
         gathered.images_read += 1
         gathered.boxes_read += len(image.boxes)
@@ -137,7 +162,8 @@ def _once_each(
         elif image.name not in contents:
             gathered.note([Loss("unreadable_file", 1, len(image.boxes))])
         else:
-            first[image.name] = image.annotation_path
+            # A path takes five times as much memory.
+            first[image.name] = str(image.annotation_path)
             yield image
 
 
@@ -160,18 +186,25 @@ def _outcome(checked: Checked) -> _Outcome:
         return None, b"", checked.problems, checked.losses
     counts = Counter(box.class_name for box in image.boxes)
     names = {point.name: None for box in image.boxes for point in box.keypoints}
+    classes = tuple(sorted(counts.items()))
     facts = (
         image.name,
-        tuple(sorted(counts.items())),
+        classes,
         image.split,
         bytes.fromhex(image.sha256),
         image.look,
         image.size_bytes,
         any(box.mask is not None for box in image.boxes),
         tuple(names),
+        _measures(image, {name: position for position, (name, _) in enumerate(classes)}),
     )
     return facts, pickle.dumps(image, pickle.HIGHEST_PROTOCOL), checked.problems, checked.losses
 
 
-def _placed(facts: _Facts, place: Place) -> KeptImage:
-    return KeptImage(*facts, place=place)
+def _measures(image: AnnotatedImage, positions: Mapping[str, int]) -> bytes:
+    numbers = array("I", (image.width_px, image.height_px))
+    sizes = array("f")
+    for box in image.boxes:
+        numbers.append(positions[box.class_name])
+        sizes.extend((box.xmax_px - box.xmin_px, box.ymax_px - box.ymin_px))
+    return numbers.tobytes() + sizes.tobytes()

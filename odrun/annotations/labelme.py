@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from odrun.annotations.files import IMAGE_SUFFIXES, ListedFile, beginning
+from odrun.annotations.files import IMAGE_SUFFIXES, ListedFile, beginning, read_bounded
 from odrun.annotations.lookup import ImageIndex, given_split
 from odrun.annotations.model import BoxAsRead, ImageAsRead, Polygons
 from odrun.annotations.problems import ProblemLog
@@ -70,8 +70,7 @@ def read_labelme(files: list[ListedFile], problems: ProblemLog) -> Iterator[Imag
 
 def _content(annotation: ListedFile) -> object:
     try:
-        with annotation.path.open("rb") as stream:
-            encoded = stream.read(LARGEST_FILE_BYTES + 1)
+        encoded = read_bounded(annotation.path, LARGEST_FILE_BYTES)
     except OSError as error:
         raise _FaultyAnnotationError(f"cannot be read: {error.strerror}", fault="unreadable_file") from error
     if len(encoded) > LARGEST_FILE_BYTES:

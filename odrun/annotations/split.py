@@ -158,8 +158,15 @@ def _units(facts: Sequence[SplitFacts], seed: int, pattern: re.Pattern[str] | No
         what = f"{_GROUP_BY} finds no group in the names of {len(without)} of {len(facts)} images: {examples}."
         raise InputError(what, where=_GROUP_BY, remedy=_GROUP_REMEDY)
     units = []
+    of_single: dict[frozenset[str], Counter[str | None]] = {}
     for key, images in groups.items():
-        images_of: Counter[str | None] = Counter(name for image in images for name in (None, *image.class_names))
+        if len(images) == 1:
+            classes = images[0].class_names
+            if classes not in of_single:
+                of_single[classes] = Counter((None, *classes))
+            images_of = of_single[classes]
+        else:
+            images_of = Counter(name for image in images for name in (None, *image.class_names))
         units.append(_Unit(tuple(image.name for image in images), _draw(seed, key), images_of))
     return sorted(units, key=lambda unit: (unit.draw, unit.names))
 

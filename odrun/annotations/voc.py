@@ -8,13 +8,13 @@ and the network are switched off, and of a stated file name only the last part c
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import cast
 
 from lxml import etree
 
-from odrun.annotations.files import IMAGE_SUFFIXES, ListedFile, beginning
+from odrun.annotations.files import IMAGE_SUFFIXES, ListedFile, beginning, read_bounded
 from odrun.annotations.lookup import ImageIndex, given_split
 from odrun.annotations.model import TRAIN, VALIDATION, BoxAsRead, ImageAsRead
 from odrun.annotations.problems import ProblemLog
@@ -97,8 +97,7 @@ def _parse(path: Path) -> etree._Element:
         remove_pis=True,
     )
     try:
-        with path.open("rb") as stream:
-            content = stream.read(LARGEST_FILE_BYTES + 1)
+        content = read_bounded(path, LARGEST_FILE_BYTES)
     except OSError as error:
         raise _FaultyAnnotationError(f"cannot be read: {error.strerror}", fault="unreadable_file") from error
     if len(content) > LARGEST_FILE_BYTES:
@@ -176,9 +175,11 @@ def _image_sets(
 ) -> dict[str, str] | None:
     """Annotation name → part, as the lists in `ImageSets/Main` have it; None unless both parts are listed."""
     lists = {
-        PurePosixPath(file.name): file.path for file in files if PurePosixPath(file.name).match("ImageSets/Main/*.txt")
+        PurePosixPath(file.name): file.path
+        for file in files
+        if file.suffix == ".txt" and PurePosixPath(file.name).match("ImageSets/Main/*.txt")
     }
-    known = frozenset(annotation.name for annotation in annotations)
+    known = {annotation.name: annotation.name for annotation in annotations}
     parts: dict[str, str] = {}
     for folder in sorted({path.parent for path in lists}):
         home = folder.parent.parent / "Annotations"
@@ -190,7 +191,7 @@ def _image_sets(
     return parts if set(parts.values()) == {TRAIN, VALIDATION} else None
 
 
-def _listed(path: Path, home: PurePosixPath, known: frozenset[str], problems: ProblemLog) -> Iterator[str]:
+def _listed(path: Path, home: PurePosixPath, known: Mapping[str, str], problems: ProblemLog) -> Iterator[str]:
     """The names of the annotations in an image set; a second column (1, 0 or -1) is passed over."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -198,8 +199,12 @@ def _listed(path: Path, home: PurePosixPath, known: frozenset[str], problems: Pr
         problems.add("unreadable_file", path, f"cannot be read: {error.strerror}")
         return
     for number, line in enumerate(lines, start=1):
+        found = known.get(f"{home}/{line.strip()}.xml")
+        if found is not None:
+            yield found
+            continue
         names = [f"{home / stem}.xml" for stem in (line.strip(), *line.split()[:1]) if stem]
-        found = next((name for name in names if name in known), None)
+        found = next((known[name] for name in names if name in known), None)
         if found is not None:
             yield found
         elif names:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
-from odrun.annotations.files import IMAGE_SUFFIXES, ListedFile, beginning
+from odrun.annotations.files import IMAGE_SUFFIXES, ListedFile, beginning, read_bounded
 from odrun.annotations.lookup import ImageIndex, given_split
 from odrun.annotations.model import BoxAsRead, ImageAsRead, Polygons
 from odrun.annotations.problems import ProblemLog
@@ -80,8 +80,7 @@ def _note_lonely(text: ListedFile, layout: YoloLayout, problems: ProblemLog) -> 
 
 def _boxes(label: ListedFile, names: Mapping[int, str], problems: ProblemLog) -> Iterator[BoxAsRead]:
     try:
-        with label.path.open("rb") as stream:
-            content = stream.read(LARGEST_FILE_BYTES + 1)
+        content = read_bounded(label.path, LARGEST_FILE_BYTES)
     except OSError as error:
         problems.add("unreadable_file", label.path, f"cannot be read: {error.strerror}")
         return

@@ -13,7 +13,7 @@ from odrun.annotations.classes import ClassMap, class_map, unify
 from odrun.annotations.digests import FileContent
 from odrun.annotations.duplicates import note_duplicates
 from odrun.annotations.files import ListedFile
-from odrun.annotations.gathering import Gathered, KeptImage, gather, spooled
+from odrun.annotations.gathering import Gathered, KeptImage, Place, gather, spooled
 from odrun.annotations.model import SPLITS, TRAIN, VALIDATION
 from odrun.annotations.parallel import Workers
 from odrun.annotations.problems import Policy, ProblemLog
@@ -100,7 +100,7 @@ class Making:
             plan = self._plan(gathered)
             require_room(self._cache, sum(image.size_bytes for part in SPLITS for image in plan.parts[part]))
             total = sum(map(len, plan.parts.values()))
-            drawn = workers.begin(_draw, (plan, spool, temporary, self._own))
+            drawn = workers.begin(_draw, _drawing(plan, spool, temporary, self._own))
             write_records(
                 plan,
                 temporary,
@@ -193,10 +193,11 @@ class Making:
 
     def _parts(self, gathered: Gathered, names: Mapping[str, str]) -> dict[str, list[KeptImage]]:
         split = self._dataset.split
-        facts = [
-            SplitFacts(image.name, frozenset(names[name] for name, _ in image.classes), image.split)
-            for image in gathered.kept
-        ]
+        meant = {
+            classes: frozenset(names[name] for name, _ in classes)
+            for classes in {image.classes for image in gathered.kept}
+        }
+        facts = [SplitFacts(image.name, meant[image.classes], image.split) for image in gathered.kept]
         held = held_back(
             facts,
             validation_share=split.validation_share,
@@ -228,28 +229,44 @@ class Making:
             self._problems.refuse_errors(self._source.folder, listing=kept)
 
 
-def _draw(planned: tuple[Plan, Path, Path, OwnPictures | None]) -> None:
-    """Of a plan and its spool, into a folder: pictures, and the numbers to draw them again beside a model's anchors."""
+@dataclass(frozen=True)
+class _Drawing:
+    """What the pictures show: the numbers of all boxes, and where the images of the sample sheet lie in the spool."""
+
+    statistics: BoxStatistics
+    classes: tuple[str, ...]
+    names: Mapping[str, str]
+    spool: Path
+    samples: tuple[Place, ...]
+    folder: Path
+    own: OwnPictures | None
+
+
+def _drawing(plan: Plan, spool: Path, folder: Path, own: OwnPictures | None) -> _Drawing:
+    statistics = BoxStatistics()
+    for part, kept in plan.parts.items():
+        for image in kept:
+            of = image.measured()
+            class_names = [plan.names[name] for name in of.class_names]
+            statistics.add_measured(part, (of.width_px, of.height_px), class_names, of.box_sizes_px)
+    chosen = _evenly(plan.parts[TRAIN], SAMPLES)
+    samples = tuple(image.place for image in plan.parts[TRAIN] if image.name in chosen)
+    return _Drawing(statistics, plan.classes, plan.names, spool, samples, folder, own)
+
+
+def _draw(drawing: _Drawing) -> None:
+    """Into a folder: pictures, and the numbers to draw them again beside a model's anchors."""
     # Matplotlib takes a second to be imported, and most runs find their records ready.
     from odrun.report.dataset_plots import write_dataset_plots
     from odrun.report.dataset_samples import write_samples
 
-    plan, spool, folder, own = planned
-    statistics = BoxStatistics()
-    chosen = _evenly(plan.parts[TRAIN], SAMPLES)
-    samples = []
-    with spool.open("rb") as stream:
-        for part, kept in plan.parts.items():
-            for each in kept:
-                image = renamed(spooled(stream, each.place), plan.names)
-                statistics.add(part, image)
-                if each.name in chosen:
-                    samples.append(image)
-    statistics.save(folder / STATISTICS_NAME)
-    write_dataset_plots(statistics, plan.classes, folder)
-    write_samples(samples, folder, classes=plan.classes)
-    if own is not None:
-        own.write(folder)
+    drawing.statistics.save(drawing.folder / STATISTICS_NAME)
+    write_dataset_plots(drawing.statistics, drawing.classes, drawing.folder)
+    with drawing.spool.open("rb") as stream:
+        samples = [renamed(spooled(stream, place), drawing.names) for place in drawing.samples]
+    write_samples(samples, drawing.folder, classes=drawing.classes)
+    if drawing.own is not None:
+        drawing.own.write(drawing.folder)
 
 
 def _evenly(kept: Sequence[KeptImage], count: int) -> frozenset[str]:

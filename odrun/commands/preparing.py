@@ -120,7 +120,7 @@ def _source(
         format_name = recognized(files, folder)
         report(f"{folder} looks like the format {format_name}")
     reader = READERS[format_name]
-    known = KnownDigests(cache / "digests" / f"{hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:16]}.json")
+    known = KnownDigests(cache / "digests" / f"{hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:16]}")
     chosen = [file for file in files if file.suffix in reader.suffixes]
     if known.is_empty and len(chosen) >= WORTH_A_PROCESS and usable_cores() > 1:
         get_ready(PRELOAD)

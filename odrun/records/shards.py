@@ -7,7 +7,7 @@ masked CRC-32C; all little-endian.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import google_crc32c
@@ -24,17 +24,16 @@ def shard_name(name: str, number: int, shards: int) -> str:
     return f"{name}-{number:05d}-of-{shards:05d}.tfrecord"
 
 
-def write_shard(path: Path, payloads: Iterable[bytes]) -> None:
-    """Write the payloads, in their order, to one file."""
+def write_shard(path: Path, payloads: Iterable[Sequence[bytes]]) -> None:
+    """Write the payloads, each in pieces, in their order to one file."""
     with path.open("wb") as stream:
-        for payload in payloads:
-            stream.write(framed(payload))
+        for pieces in payloads:
+            stream.writelines(_framed(pieces))
 
 
 def framed(payload: bytes) -> bytes:
     """One record as it stands in the file."""
-    length = struct.pack("<Q", len(payload))
-    return b"".join((length, _masked_crc(length), payload, _masked_crc(payload)))
+    return b"".join(_framed((payload,)))
 
 
 def length_in(header: bytes) -> int:
@@ -55,7 +54,14 @@ def checked_payload(content: bytes) -> bytes:
     return payload
 
 
-def _masked_crc(content: bytes) -> bytes:
+def _framed(pieces: Sequence[bytes]) -> tuple[bytes, ...]:
+    length = struct.pack("<Q", sum(map(len, pieces)))
+    return length, _masked_crc(length), *pieces, _masked_crc(*pieces)
+
+
+def _masked_crc(*pieces: bytes) -> bytes:
     """The checksum rotated and shifted, so that one over data with checksums in it stays good (record_writer.h)."""
-    crc = google_crc32c.value(content)
+    crc = 0
+    for piece in pieces:
+        crc = google_crc32c.extend(crc, piece)
     return _CHECKSUM.pack(((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF)

@@ -12,7 +12,7 @@ from odrun.annotations.images import as_stored
 from odrun.annotations.model import SPLITS, AnnotatedImage
 from odrun.annotations.parallel import Workers
 from odrun.errors import InputError
-from odrun.records.example import image_example
+from odrun.records.example import image_example_pieces
 from odrun.records.label_map import label_ids, label_map_text
 from odrun.records.manifest import LABEL_MAP_NAME, MANIFEST_NAME, Ledger, PartCounts, manifest_text
 from odrun.records.shards import shard_name, write_shard
@@ -119,11 +119,11 @@ def _write(shard: _Shard) -> int:
     return len(shard.places)
 
 
-def _examples(shard: _Shard, images: Iterable[AnnotatedImage]) -> Iterator[bytes]:
+def _examples(shard: _Shard, images: Iterable[AnnotatedImage]) -> Iterator[tuple[bytes, bytes, bytes]]:
     ids = label_ids(shard.classes)
     for source_id, image in enumerate(images, start=shard.first_id):
         encoded, sha256 = _stored(image)
-        yield image_example(
+        yield image_example_pieces(
             image,
             encoded,
             sha256=sha256,

@@ -340,6 +340,18 @@ def test_a_file_too_large_is_not_parsed(tmp_path, monkeypatch):
     assert (images, str(log.problems[0])) == ([], f"{tmp_path / 'a.json'}: is larger than 1 MiB")
 
 
+def test_a_file_that_memory_is_too_short_for_is_a_problem(tmp_path, monkeypatch):
+    def short(content: bytes) -> object:
+        raise MemoryError
+
+    monkeypatch.setattr(coco_file.json, "loads", short)
+    images, log = read(written(tmp_path, {"a.json": document() + " " * 1_000_000}))
+    assert (images, str(log.problems[0])) == (
+        [],
+        f"{tmp_path / 'a.json'}: has 1 MB, for which there is too little memory",
+    )
+
+
 def test_a_link_to_nothing_and_one_without_end_are_problems(tmp_path):
     (tmp_path / "a.json").symlink_to(tmp_path / "gone.json")
     (tmp_path / "b.json").symlink_to("/dev/zero")

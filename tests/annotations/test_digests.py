@@ -5,12 +5,14 @@ import os
 import time
 from pathlib import Path
 
-from odrun.annotations.digests import FileContent, KnownDigests, read_contents
+import pytest
+
+from odrun.annotations.digests import Contents, FileContent, KnownDigests, read_contents
 from odrun.annotations.files import list_files
 from odrun.annotations.problems import ProblemLog
 
 
-def contents(folder: Path, known: KnownDigests) -> tuple[dict[str, FileContent], ProblemLog]:
+def contents(folder: Path, known: KnownDigests) -> tuple[Contents, ProblemLog]:
     log = ProblemLog()
     return read_contents(list_files(folder, log), log, known, workers=2), log
 
@@ -25,19 +27,19 @@ def written(folder: Path, content: bytes, *, age_s: float = 100) -> Path:
 
 def test_contents_are_digests_and_sizes(tmp_path):
     written(tmp_path / "data", b"one")
-    found, log = contents(tmp_path / "data", KnownDigests(tmp_path / "known.json"))
+    found, log = contents(tmp_path / "data", KnownDigests(tmp_path / "known"))
     assert (found, log.problems) == ({"a.jpg": FileContent(hashlib.sha256(b"one").hexdigest(), 3)}, [])
 
 
 def test_a_broken_link_is_a_problem_with_its_name(tmp_path):
     (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere")
-    found, log = contents(tmp_path, KnownDigests(tmp_path / "known.json"))
+    found, log = contents(tmp_path, KnownDigests(tmp_path / "known"))
     assert found == {}
     assert [(problem.fault, problem.file) for problem in log.problems] == [("unreadable_file", tmp_path / "gone.jpg")]
 
 
 def test_a_file_that_has_not_changed_is_not_read_again_and_a_changed_one_is(tmp_path, monkeypatch):
-    store, folder = tmp_path / "known.json", tmp_path / "data"
+    store, folder = tmp_path / "known", tmp_path / "data"
     # The time of the last change of a file's entry cannot be set back: the clock is set forward instead.
     later = time.time_ns() + 10_000_000_000
     monkeypatch.setattr("odrun.annotations.digests.time.time_ns", lambda: later)
@@ -56,13 +58,44 @@ def test_a_file_that_has_not_changed_is_not_read_again_and_a_changed_one_is(tmp_
 
 def test_a_file_that_was_written_just_now_is_not_remembered(tmp_path):
     written(tmp_path / "data", b"one", age_s=0)
-    known = KnownDigests(tmp_path / "known.json")
+    known = KnownDigests(tmp_path / "known")
     contents(tmp_path / "data", known)
     known.keep()
-    assert not (tmp_path / "known.json").exists()
+    assert not (tmp_path / "known").exists()
 
 
-def test_a_damaged_store_is_as_none(tmp_path):
-    (tmp_path / "known.json").write_text('{"a.jpg": [1, 2')
-    written(tmp_path / "data", b"one")
-    assert len(contents(tmp_path / "data", KnownDigests(tmp_path / "known.json"))[0]) == 1
+def stored(folder: Path, monkeypatch: pytest.MonkeyPatch, *names: str) -> Path:
+    """What is remembered of files of these names, with the clock set forward."""
+    later = time.time_ns() + 10_000_000_000
+    monkeypatch.setattr("odrun.annotations.digests.time.time_ns", lambda: later)
+    known = KnownDigests(folder / "known")
+    for name in names:
+        known.note(name, (3, 1, 2, 7), FileContent(hashlib.sha256(os.fsencode(name)).hexdigest(), 3))
+    known.keep()
+    return folder / "known"
+
+
+def test_any_names_are_remembered_whatever_their_order(tmp_path, monkeypatch):
+    names = ("b\nc.jpg", "a b.jpg", "\udcff.jpg", "ä/ö.jpg")
+    known = KnownDigests(stored(tmp_path, monkeypatch, *names))
+    digests = [known.find(name, (3, 1, 2, 7)) for name in names]
+    assert digests == [hashlib.sha256(os.fsencode(name)).hexdigest() for name in names]
+    assert [known.find(*other) for other in (("b", (3, 1, 2, 7)), ("a b.jpg", (3, 1, 2, 8)))] == [None, None]
+
+
+@pytest.mark.parametrize("cut", [0, 10, 27, 28, 60, -1])
+def test_a_damaged_store_is_as_none(cut, tmp_path, monkeypatch):
+    path = stored(tmp_path, monkeypatch, "a", "b")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:cut])
+    assert KnownDigests(path).is_empty
+    path.write_bytes(whole[:cut] + bytes([whole[cut] ^ 1]) + whole[cut:][1:])
+    assert KnownDigests(path).is_empty
+
+
+def test_contents_are_found_by_name():
+    contents = Contents([("b", FileContent("02" * 32, 2)), ("a", FileContent("01" * 32, 1 << 40))])
+    assert dict(contents) == {"a": FileContent("01" * 32, 1 << 40), "b": FileContent("02" * 32, 2)}
+    assert [name in contents for name in ("a", "aa", "c")] == [True, False, False]
+    with pytest.raises(KeyError, match="aa"):
+        contents["aa"]

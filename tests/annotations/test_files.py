@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from odrun.annotations.files import ListedFile, beginning, list_files
+from odrun.annotations.files import ListedFile, beginning, list_files, read_bounded
 from odrun.annotations.problems import ProblemLog
 
 
@@ -60,3 +60,10 @@ def test_a_folder_without_permission_is_a_problem_with_its_name(tmp_path):
     list_files(tmp_path, log)
     (tmp_path / "closed").chmod(0o700)
     assert [(problem.fault, problem.file) for problem in log.problems] == [("unreadable_file", tmp_path / "closed")]
+
+
+def test_of_a_large_file_no_more_is_read_than_tells_that(tmp_path):
+    made(tmp_path, "abcd")
+    assert [read_bounded(tmp_path / "abcd", most) for most in (2, 3, 4, 1 << 40)] == [b"abc", b"abcd", b"abcd", b"abcd"]
+    with pytest.raises(OSError, match="none"):
+        read_bounded(tmp_path / "none", 4)

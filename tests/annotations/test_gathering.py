@@ -7,7 +7,7 @@ from PIL import Image
 
 from odrun.annotations.classes import class_map
 from odrun.annotations.digests import FileContent
-from odrun.annotations.gathering import Gathered, gather, spooled
+from odrun.annotations.gathering import Gathered, Measured, gather, spooled
 from odrun.annotations.model import BoxAsRead, ImageAsRead
 from odrun.annotations.parallel import Workers
 from odrun.annotations.problems import ProblemLog
@@ -44,6 +44,10 @@ def test_kept_images_lie_in_the_spool_and_their_facts_are_sorted_by_name(tmp_pat
     assert [(image.name, image.classes, image.boxes) for image in found.kept] == [
         ("a.jpg", (("cat", 1),), 1),
         ("b.jpg", (("cat", 2), ("dog", 1)), 3),
+    ]
+    assert [image.measured() for image in found.kept] == [
+        Measured(40, 30, ("cat",), (29.0, 18.0)),
+        Measured(40, 30, ("cat", "dog", "cat"), (29.0, 18.0, 29.0, 17.0, 29.0, 16.0)),
     ]
     with (tmp_path / "spool").open("rb") as spool:
         images = [spooled(spool, image.place) for image in found.kept]

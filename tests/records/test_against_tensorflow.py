@@ -110,7 +110,7 @@ def test_a_record_file_has_the_bytes_of_tensorflow_s_own(tf, tmp_path):
     with tf.io.TFRecordWriter(str(tmp_path / "own")) as own:
         for payload in payloads:
             own.write(payload)
-    write_shard(tmp_path / "ours", payloads)
+    write_shard(tmp_path / "ours", ((payload,) for payload in payloads))
     assert (tmp_path / "ours").read_bytes() == (tmp_path / "own").read_bytes()
     assert list(RecordIndex([tmp_path / "own"], pattern="")) == payloads
 

@@ -18,7 +18,8 @@ def write_shards(folder: Path, name: str, payloads: list[bytes], *, shards: int)
     """The payloads in files of nearly equal numbers."""
     paths = [folder / shard_name(name, number, shards) for number in range(shards)]
     for number, path in enumerate(paths):
-        write_shard(path, payloads[len(payloads) * number // shards : len(payloads) * (number + 1) // shards])
+        own = payloads[len(payloads) * number // shards : len(payloads) * (number + 1) // shards]
+        write_shard(path, ((payload,) for payload in own))
     return paths
 
 

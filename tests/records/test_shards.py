@@ -17,7 +17,7 @@ def test_a_record_is_framed_by_length_and_masked_checksums():
 
 
 def test_payloads_come_back_in_their_order(tmp_path):
-    write_shard(tmp_path / "x.tfrecord", iter(PAYLOADS))
+    write_shard(tmp_path / "x.tfrecord", ((payload[:4], payload[4:]) for payload in PAYLOADS))
     assert list(RecordIndex([tmp_path / "x.tfrecord"], pattern="")) == PAYLOADS
     assert (tmp_path / "x.tfrecord").read_bytes() == b"".join(map(framed, PAYLOADS))
 
