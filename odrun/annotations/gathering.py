@@ -36,7 +36,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class KeptImage:
-    """What is held of a proven image; `classes` says how many boxes it has of each, by the name in the data."""
+    """What is held of a proven image.
+
+    `classes` says how many boxes it has of each, by the name in the data; `masks` how many of them have a mask.
+    """
 
     name: str
     classes: tuple[tuple[str, int], ...]
@@ -44,7 +47,7 @@ class KeptImage:
     sha256: bytes
     look: int
     size_bytes: int
-    has_masks: bool
+    masks: int
     keypoint_names: tuple[str, ...]
     place: Place
 
@@ -118,7 +121,7 @@ def spooled(spool: IO[bytes], place: Place) -> AnnotatedImage:
     return image
 
 
-_Facts = tuple[str, tuple[tuple[str, int], ...], "str | None", bytes, int, int, bool, tuple[str, ...]]
+_Facts = tuple[str, tuple[tuple[str, int], ...], "str | None", bytes, int, int, int, tuple[str, ...]]
 _Outcome = tuple["_Facts | None", bytes, tuple[Problem, ...], tuple[Loss, ...]]
 
 
@@ -167,7 +170,7 @@ def _outcome(checked: Checked) -> _Outcome:
         bytes.fromhex(image.sha256),
         image.look,
         image.size_bytes,
-        any(box.mask is not None for box in image.boxes),
+        sum(box.mask is not None for box in image.boxes),
         tuple(names),
     )
     return facts, pickle.dumps(image, pickle.HIGHEST_PROTOCOL), checked.problems, checked.losses

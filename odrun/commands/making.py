@@ -181,7 +181,7 @@ class Making:
         self._refuse_faults()
         keypoint_names = dict.fromkeys(name for image in gathered.kept for name in image.keypoint_names)
         return Plan(
-            parts, classes, names, any(image.has_masks for image in gathered.kept), tuple(sorted(keypoint_names))
+            parts, classes, names, any(image.masks for image in gathered.kept), tuple(sorted(keypoint_names))
         )
 
     def _note_spellings(self, names: Mapping[str, str], gathered: Gathered) -> None:

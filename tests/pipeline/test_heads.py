@@ -9,7 +9,7 @@ from odrun.config.jobs import composed
 from odrun.pipeline.build import build
 from odrun.pipeline.complete import CompletedPipeline, complete
 from odrun.pipeline.descriptors import new_config
-from odrun.pipeline.heads import take_out_heads
+from odrun.pipeline.heads import settle_heads
 from odrun.settings import TrainJob
 
 
@@ -66,7 +66,7 @@ def test_the_masks_of_mask_rcnn_are_taken_out_and_told() -> None:
 def test_every_other_head_of_centernet_is_taken_out(task: str) -> None:
     config: Any = new_config()
     getattr(config.model.center_net, task).SetInParent()
-    (note,) = take_out_heads(config)
+    (note,) = settle_heads(config, has_masks=False)
     assert task in note
     assert not config.model.center_net.HasField(task)
 
@@ -85,7 +85,7 @@ def test_a_head_that_is_not_known_here_would_be_found() -> None:
             getattr(model, name).add()
         else:
             getattr(model, name).SetInParent()
-    assert len(take_out_heads(config)) == len(tasks) == 6
+    assert len(settle_heads(config, has_masks=False)) == len(tasks) == 6
 
 
 @pytest.mark.parametrize("entry", ["ssd_mobilenet_v2_320x320", "faster_rcnn_resnet50_v1_640x640"])
@@ -94,5 +94,5 @@ def test_a_detector_of_boxes_stays_as_it_is(entry: str) -> None:
     assert isinstance(job, TrainJob)
     config = build(job.pipeline, job.augmentation)
     before = config.SerializeToString(deterministic=True)
-    assert take_out_heads(config) == ()
+    assert settle_heads(config, has_masks=False) == ()
     assert config.SerializeToString(deterministic=True) == before
