@@ -16,7 +16,7 @@ class FoundBoxes:
     """What a model found in one image.
 
     Shapes: `boxes_px` float64 [n, 4] as xmin, ymin, xmax, ymax in pixels; `scores` float32 [n], 0 to 1; `label_ids`
-    [n], integers, 1-based as in the label map. `masks`, of a model that finds them, has one of the image's size per box.
+    [n], integers, 1-based as in the label map. `masks` has one of the image's size per box, if any.
     """
 
     boxes_px: npt.NDArray[np.float64]

@@ -47,7 +47,7 @@ class TrueImage:
 
 
 class ValidationRecords:
-    """The validation images below a glob of record files, by number in the order of the records; with masks if asked for.
+    """The validation images below a glob of record files, by number in their order; with masks if asked for.
 
     Raises:
         InputError: no record file matches the glob, or one is damaged.

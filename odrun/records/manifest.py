@@ -85,7 +85,7 @@ class PreparedData:
     `train_records` and `validation_records` are glob patterns for the OD API's `input_path`; `classes` stand in the
     order of their label ids, from 1; `counts` has the keys of `SPLITS`; `problems` says how often each fault was found
     that did not stand in the way, and `listing` (CSV) names each. `masks` is how many boxes have a mask of their own;
-    if it is not 0, the others have their rectangle for one. Each box has a place for each of `keypoint_names`, in order.
+    if it is not 0, the others have their rectangle for one. Each box has a place for each of `keypoint_names`.
     """
 
     folder: Path

@@ -1,4 +1,4 @@
-"""`odrun train` of a small Mask R-CNN on polygons: the head for masks on the whole way, and without masks in the data."""
+"""`odrun train` of a small Mask R-CNN on polygons: its head for masks is trained, scored, exported and used."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from pycocotools import mask as coco_mask
 
 from odrun.evaluation.coco import MASK_METRIC_KEYS
 from odrun.settings import METRIC_KEYS
@@ -42,8 +43,8 @@ SMALL = (
 )
 
 
-def write_discs(folder: Path, *, count: int, seed: int, has_masks: bool) -> None:
-    """`count` images with a disc each, and a COCO file with polygons around them, or with the boxes alone."""
+def write_discs(folder: Path, *, count: int, seed: int) -> None:
+    """`count` images with a disc each, and a COCO file with polygons around them."""
     rng = np.random.default_rng(seed)
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -58,8 +59,56 @@ def write_discs(folder: Path, *, count: int, seed: int, has_masks: bool) -> None
         angles = [2 * math.pi * step / 24 for step in range(24)]
         ring = [side for angle in angles for side in (x + radius * math.cos(angle), y + radius * math.sin(angle))]
         bbox = [x - radius, y - radius, 2 * radius, 2 * radius]
-        entry = {"id": number, "image_id": number, "category_id": 1, "bbox": bbox, "iscrowd": 0}
-        annotations.append(entry | ({"segmentation": [ring], "area": math.pi * radius**2} if has_masks else {}))
+        mask = {"segmentation": [ring], "area": math.pi * radius**2}
+        annotations.append({"id": number, "image_id": number, "category_id": 1, "bbox": bbox, "iscrowd": 0, **mask})
     categories = [{"id": 1, "name": "disc"}]
     content = {"images": images, "annotations": annotations, "categories": categories}
     (folder / "annotations.json").write_text(json.dumps(content))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run on discs with polygons, and the folder that it was started in."""
+
+    place: Path
+    run: Path
+
+
+def odrun(place: Path, *arguments: str) -> None:
+    ended = subprocess.run([ODRUN, *arguments], cwd=place, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    place = tmp_path_factory.mktemp("masks")
+    for part, count in (("train", 4), ("val", 2)):
+        write_discs(place / "discs" / part, count=count, seed=count)
+    odrun(place, "train", *SMALL, "dataset.path=discs")
+    (run,) = place.glob("outputs/train/*")
+    return Trained(place, run)
+
+
+@pytest.mark.slow
+def test_the_head_for_masks_is_trained_and_scored(trained: Trained) -> None:
+    summary = json.loads((trained.run / "summary.json").read_text())
+    assert (summary["status"], summary["steps"]) == ("completed", 3)
+    rows = [json.loads(line) for line in (trained.run / "metrics.jsonl").read_text().splitlines()]
+    assert max(row.get("train/loss/BoxClassifierLoss/mask", 0.0) for row in rows) > 0
+    metrics = json.loads((trained.run / "eval" / "3" / "metrics.json").read_text())
+    assert list(metrics) == [*METRIC_KEYS, *MASK_METRIC_KEYS]
+    assert "eval/DetectionMasks_Precision/mAP" in rows[-1]
+    pipeline = (trained.run / "pipeline.config").read_text()
+    for line in ("number_of_stages: 3", "predict_instance_masks: true", "load_instance_masks: true"):
+        assert line in pipeline
+
+
+@pytest.mark.slow
+def test_evaluation_and_prediction_give_a_mask_of_the_image_s_size_with_each_box(trained: Trained) -> None:
+    odrun(trained.place, "predict", f"run={trained.run}", "source=discs/val/images")
+    (predicted,) = trained.place.glob("outputs/predict/*/detections.json")
+    for file in (trained.run / "eval" / "3" / "detections.json", predicted):
+        detections = json.loads(file.read_text())
+        assert len(detections) > 0
+        assert {tuple(each["segmentation"]["size"]) for each in detections} == {(SIDE_PX, SIDE_PX)}
+        assert sum(int(coco_mask.area(each["segmentation"])) for each in detections) > 0
