@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import numpy.typing as npt
+
+from odrun.annotations.model import RunLengths
 
 
 @dataclass(frozen=True)
@@ -14,22 +16,37 @@ class FoundBoxes:
     """What a model found in one image.
 
     Shapes: `boxes_px` float64 [n, 4] as xmin, ymin, xmax, ymax in pixels; `scores` float32 [n], 0 to 1; `label_ids`
-    [n], integers, 1-based as in the label map.
+    [n], integers, 1-based as in the label map. `masks` has one of the image's size per box, if any.
     """
 
     boxes_px: npt.NDArray[np.float64]
     scores: npt.NDArray[np.float32]
     label_ids: npt.NDArray[np.integer]
+    masks: tuple[RunLengths, ...] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.scores)
         if self.boxes_px.shape != (count, 4) or self.label_ids.shape != (count,):
             raise ValueError(f"boxes {self.boxes_px.shape}, scores {self.scores.shape}, ids {self.label_ids.shape}")
+        if self.masks is not None and len(self.masks) != count:
+            raise ValueError(f"{len(self.masks)} masks for {count} boxes")
 
     def from_score(self, least: float) -> FoundBoxes:
         """Those with a score of at least `least`, in the same order."""
         kept = self.scores >= least
-        return FoundBoxes(self.boxes_px[kept], self.scores[kept], self.label_ids[kept])
+        masks = (
+            None
+            if self.masks is None
+            else tuple(mask for mask, is_kept in zip(self.masks, kept, strict=True) if is_kept)
+        )
+        return FoundBoxes(self.boxes_px[kept], self.scores[kept], self.label_ids[kept], masks)
+
+
+class CocoRunLengths(TypedDict):
+    """A mask in the COCO results format; `size` is height, width in pixels."""
+
+    size: list[int]
+    counts: str
 
 
 class CocoDetection(TypedDict):
@@ -39,11 +56,12 @@ class CocoDetection(TypedDict):
     category_id: int
     bbox: list[float]
     score: float
+    segmentation: NotRequired[CocoRunLengths]
 
 
 def coco_detections(image_id: int, found: FoundBoxes) -> list[CocoDetection]:
     """The boxes found in one image in the COCO results format, in their order."""
-    return [
+    entries = [
         CocoDetection(
             image_id=image_id,
             category_id=int(label_id),
@@ -52,6 +70,14 @@ def coco_detections(image_id: int, found: FoundBoxes) -> list[CocoDetection]:
         )
         for box, score, label_id in zip(found.boxes_px, found.scores, found.label_ids, strict=True)
     ]
+    for entry, mask in zip(entries, found.masks or (), strict=found.masks is not None):
+        entry["segmentation"] = coco_run_lengths(mask)
+    return entries
+
+
+def coco_run_lengths(mask: RunLengths) -> CocoRunLengths:
+    """A mask whose runs are text, in the COCO results format."""
+    return CocoRunLengths(size=[mask.height_px, mask.width_px], counts=str(mask.counts))
 
 
 def corner_and_size(box_px: npt.NDArray[np.float64]) -> list[float]:

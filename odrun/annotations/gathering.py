@@ -46,8 +46,9 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class KeptImage:
-    """What is held of a proven image; `classes` says how many boxes it has of each, by the name in the data.
+    """What is held of a proven image.
 
+    `classes` says how many boxes it has of each, by the name in the data; `masks` how many of them have a mask;
     `measures` has its size and its boxes' sizes, packed, for `measured`.
     """
 
@@ -57,7 +58,7 @@ class KeptImage:
     sha256: bytes
     look: int
     size_bytes: int
-    has_masks: bool
+    masks: int
     keypoint_names: tuple[str, ...]
     place: Place
     measures: bytes = b""
@@ -143,7 +144,7 @@ def spooled(spool: IO[bytes], place: Place) -> AnnotatedImage:
 
 
 _Classes = tuple[tuple[str, int], ...]
-_Facts = tuple[str, _Classes, "str | None", bytes, int, int, bool, tuple[str, ...], bytes]
+_Facts = tuple[str, _Classes, "str | None", bytes, int, int, int, tuple[str, ...], bytes]
 _Outcome = tuple["_Facts | None", bytes, tuple[Problem, ...], tuple[Loss, ...]]
 
 
@@ -194,7 +195,7 @@ def _outcome(checked: Checked) -> _Outcome:
         bytes.fromhex(image.sha256),
         image.look,
         image.size_bytes,
-        any(box.mask is not None for box in image.boxes),
+        sum(box.mask is not None for box in image.boxes),
         tuple(names),
         _measures(image, {name: position for position, (name, _) in enumerate(classes)}),
     )

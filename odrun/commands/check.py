@@ -82,6 +82,7 @@ def _check(
             label_map=data.label_map,
             num_classes=len(data.classes),
             checkpoint=checkpoint,
+            has_masks=data.masks > 0,
         )
         findings += [Finding("model", "note", note) for note in completed.notes]
         findings += [*cheap_findings(job, completed.config, data), *record_findings(data)]

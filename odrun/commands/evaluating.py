@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from odrun.annotations.found import CocoDetection, coco_detections
 from odrun.commands.course import Course
-from odrun.evaluation.coco import Scores, score
+from odrun.evaluation.coco import MASK_AP, Scores, score, score_masks
 from odrun.evaluation.detections import RecordDetector
 from odrun.evaluation.records import TrueImage
 from odrun.runs.directory import RunDirectory
@@ -70,24 +70,27 @@ class Evaluations:
     def evaluate(self, step: int) -> Mapping[str, float]:
         """Evaluate the model as it is after `step`, with the averaged weights where the pipeline keeps averages.
 
-        Returns the 12 COCO metrics and the losses on the validation images.
+        Returns the 12 COCO metrics, those of masks if the model finds masks, and the losses on the validation images.
         """
         started = time.perf_counter()
         with self.trainer.averaged_weights():
             evaluated = self.detector.evaluate()
         detections = [entry for truth, found in evaluated.images for entry in coco_detections(truth.image_id, found)]
-        scores = self._scores([truth for truth, _ in evaluated.images], detections)
+        truth = [truth for truth, _ in evaluated.images]
+        metrics = {**self._scores(truth, detections).metrics, **self._mask_metrics(truth, detections)}
         files = self.directory.eval(step)
         write_whole(files.detections, json.dumps(detections) + "\n")
-        write_whole(files.metrics, json.dumps(scores.metrics, indent=2) + "\n")
-        values = {**scores.metrics, **loss_metrics(evaluated.losses)}
+        write_whole(files.metrics, json.dumps(metrics, indent=2) + "\n")
+        values = {**metrics, **loss_metrics(evaluated.losses)}
         named = {PREFIX + name: value for name, value in values.items()}
         self.tracker.metrics(step, named)
         if self._note(step, values):
             self.checkpoints.save_best(step)
         self.last_step = step
         self.course.add_seconds("eval_s", time.perf_counter() - started)
-        self.announce(f"step {step}: AP {values['AP']:.3f}, AP50 {values['AP50']:.3f}, loss {values['loss/total']:.3g}")
+        masks = f", mask AP {values[MASK_AP]:.3f}" if MASK_AP in values else ""
+        told = f"AP {values['AP']:.3f}, AP50 {values['AP50']:.3f}{masks}, loss {values['loss/total']:.3g}"
+        self.announce(f"step {step}: {told}")
         for tell in self.listeners:
             tell(step, named)
         return values
@@ -122,3 +125,9 @@ class Evaluations:
 
     def _scores(self, truth: Sequence[TrueImage], detections: Sequence[CocoDetection]) -> Scores:
         return score(truth, detections, classes=self.classes)
+
+    def _mask_metrics(self, truth: Sequence[TrueImage], detections: Sequence[CocoDetection]) -> Mapping[str, float]:
+        """The metrics of masks, of a model that finds them."""
+        if any(image.masks is None for image in truth):
+            return {}
+        return score_masks(truth, detections, classes=self.classes)

@@ -27,6 +27,7 @@ from odrun.evaluation.detections import RecordDetector
 from odrun.evaluation.records import TrueImage, ValidationRecords
 from odrun.export.saved_model import export_saved_model, prove_equal
 from odrun.pipeline.anchors import model_anchors
+from odrun.pipeline.heads import has_mask_head
 from odrun.pipeline.text import to_text
 from odrun.records.index import RecordIndex
 from odrun.records.manifest import Ledger, PreparedData, Station
@@ -87,7 +88,7 @@ def fit(
             )
             if resumed_at:
                 checkpoints.restore(resumed_at)
-        records = ValidationRecords(data.validation_records)
+        records = ValidationRecords(data.validation_records, has_masks=has_mask_head(pipeline))
         detector = RecordDetector(pipeline, trainer.model, records, batch_size=job.eval.batch_size)
         evaluations = Evaluations(
             job.eval,

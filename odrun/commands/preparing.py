@@ -162,7 +162,10 @@ def _ready(
         problems=problems.counts(Policy.DROP, Policy.FIX, Policy.WARN),
         listing=listing,
         ledger=Ledger({"read": station, "written": station}, {}, {}),
+        masks=found.masks if found.masks == station.boxes else 0,
     )
+    if prepared.masks < found.masks:
+        report(f"{found.masks} of {station.boxes} boxes have masks, which is not all of them: masks are not used")
     _tell(prepared, "used in", report)
     return prepared
 
@@ -224,6 +227,10 @@ def _tell(prepared: PreparedData, how: str, report: Report) -> None:
         f"{prepared.counts[part].images} {part} images with {prepared.counts[part].boxes} boxes" for part in SPLITS
     )
     report(f"{parts}, {len(prepared.classes)} classes; records {how} {prepared.folder}")
+    if prepared.masks:
+        boxes = sum(part.boxes for part in prepared.counts.values())
+        others = "" if prepared.masks == boxes else "; of the others the rectangle is taken for one"
+        report(f"{prepared.masks} of {boxes} boxes have a mask{others}")
     if prepared.problems:
         faults = ", ".join(f"{count} {fault}" for fault, count in prepared.problems.items())
         report(f"problems that do not stand in the way: {faults}; see {prepared.listing}")

@@ -141,6 +141,7 @@ def _prepare(job: TrainJob, terminal: Terminal) -> tuple[CompletedPipeline, Prep
         label_map=data.label_map,
         num_classes=len(data.classes),
         checkpoint=checkpoint,
+        has_masks=data.masks > 0,
     )
     start = "random weights" if checkpoint is None else f"weights of {checkpoint}"
     terminal.stage("model", f"{job.model.name}, {start}")

@@ -33,13 +33,15 @@ class Detections(NamedTuple):
     """What a model finds in a batch, as tensors; slots after `count` of an image are padding.
 
     Shapes: `boxes` [batch, most, 4] as ymin, xmin, ymax, xmax in fractions of the image; `scores` [batch, most];
-    `label_ids` [batch, most] int32, 1-based as in the label map; `count` [batch] int32.
+    `label_ids` [batch, most] int32, 1-based as in the label map; `count` [batch] int32; `masks` [batch, most, rows,
+    columns], 0 to 1 over the area of the box, without rows and columns if the model finds none.
     """
 
     boxes: tf.Tensor
     scores: tf.Tensor
     label_ids: tf.Tensor
     count: tf.Tensor
+    masks: tf.Tensor
 
 
 class DetectionModel:
@@ -133,11 +135,14 @@ class DetectionModel:
 
 
 def _detections(found: Any) -> Detections:
+    scores = tf.cast(found["detection_scores"], tf.float32)
+    none = tf.zeros([*tf.unstack(tf.shape(scores)), 0, 0])
     return Detections(
         boxes=tf.cast(found["detection_boxes"], tf.float32),
-        scores=tf.cast(found["detection_scores"], tf.float32),
+        scores=scores,
         label_ids=tf.cast(found["detection_classes"], tf.int32) + LABEL_ID_OFFSET,
         count=tf.cast(found["num_detections"], tf.int32),
+        masks=tf.cast(found["detection_masks"], tf.float32) if "detection_masks" in found else none,
     )
 
 

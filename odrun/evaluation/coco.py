@@ -1,6 +1,6 @@
-"""Detections and ground truth → the 12 COCO metrics, by pycocotools, the number of record.
+"""Detections and ground truth → the 12 COCO metrics of boxes, and of masks, by pycocotools, the number of record.
 
-Comes in: per image what is there and what was found. Goes out: `Scores`.
+Comes in: per image what is there and what was found. Goes out: `Scores`, and the metrics of masks by their names.
 """
 
 from __future__ import annotations
@@ -9,14 +9,27 @@ import contextlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from odrun.annotations.found import CocoDetection, corner_and_size
+from odrun.annotations.found import CocoDetection, coco_run_lengths, corner_and_size
 from odrun.evaluation.records import TrueImage
 from odrun.settings import METRIC_KEYS
+
+MASK_METRIC_KEYS = tuple(
+    f"DetectionMasks_{name}"
+    for name in (
+        *(f"Precision/mAP{which}" for which in ("", "@.50IOU", "@.75IOU", " (small)", " (medium)", " (large)")),
+        *(f"Recall/AR@{which}" for which in ("1", "10", "100", "100 (small)", "100 (medium)", "100 (large)")),
+    )
+)
+"""The metrics of masks in the order of `METRIC_KEYS`, as the OD API calls them (object_detection/metrics/
+coco_evaluation.py, `CocoMaskEvaluator`)."""
+MASK_AP = MASK_METRIC_KEYS[0]
 
 
 @dataclass(frozen=True)
@@ -32,18 +45,43 @@ class Scores:
 
 def score(truth: Sequence[TrueImage], detections: Sequence[CocoDetection], *, classes: Mapping[int, str]) -> Scores:
     """COCO scores of boxes (Lin et al. 2014, "Microsoft COCO"); `classes` maps label ids to names."""
+    evaluation = _evaluation("bbox", _boxes(truth), truth, detections, classes)
+    return Scores(metrics=_metrics(METRIC_KEYS, evaluation), class_ap=_class_ap(evaluation, classes))
+
+
+def score_masks(
+    truth: Sequence[TrueImage], detections: Sequence[CocoDetection], *, classes: Mapping[int, str]
+) -> Mapping[str, float]:
+    """COCO scores of masks, by `MASK_METRIC_KEYS`; every image of `truth` and every detection has its masks.
+
+    Small, medium and large are areas of masks, as in COCO's own annotations.
+    """
+    masks = [{key: value for key, value in detection.items() if key != "bbox"} for detection in detections]
+    return _metrics(MASK_METRIC_KEYS, _evaluation("segm", _masks(truth), truth, masks, classes))
+
+
+def _evaluation(
+    kind: str,
+    annotations: Sequence[Mapping[str, Any]],
+    truth: Sequence[TrueImage],
+    detections: Sequence[Mapping[str, Any]],
+    classes: Mapping[int, str],
+) -> COCOeval:
     with contextlib.redirect_stdout(io.StringIO()):
-        evaluation = COCOeval(_ground_truth(truth, classes), iouType="bbox")
+        evaluation = COCOeval(_ground_truth(annotations, truth, classes), iouType=kind)
         evaluation.cocoDt = _results(evaluation.cocoGt, detections)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    values = [float(value) for value in evaluation.stats]
-    return Scores(metrics=dict(zip(METRIC_KEYS, values, strict=True)), class_ap=_class_ap(evaluation, classes))
+    return evaluation
 
 
-def _ground_truth(truth: Sequence[TrueImage], classes: Mapping[int, str]) -> COCO:
-    annotations = [
+def _metrics(names: Sequence[str], evaluation: COCOeval) -> dict[str, float]:
+    return dict(zip(names, map(float, evaluation.stats), strict=True))
+
+
+def _boxes(truth: Sequence[TrueImage]) -> list[dict[str, Any]]:
+    return [
         {
             "image_id": image.image_id,
             "category_id": int(label_id),
@@ -54,6 +92,19 @@ def _ground_truth(truth: Sequence[TrueImage], classes: Mapping[int, str]) -> COC
         for image in truth
         for box, label_id, is_crowd in zip(image.boxes_px, image.label_ids, image.is_crowd, strict=True)
     ]
+
+
+def _masks(truth: Sequence[TrueImage]) -> list[dict[str, Any]]:
+    masks = [coco_run_lengths(mask) for image in truth for mask in image.masks or ()]
+    return [
+        {**box, "segmentation": mask, "area": float(coco_mask.area(mask))}
+        for box, mask in zip(_boxes(truth), masks, strict=True)
+    ]
+
+
+def _ground_truth(
+    annotations: Sequence[Mapping[str, Any]], truth: Sequence[TrueImage], classes: Mapping[int, str]
+) -> COCO:
     coco = COCO()
     coco.dataset = {
         "images": [{"id": image.image_id, "height": image.height_px, "width": image.width_px} for image in truth],
@@ -64,7 +115,7 @@ def _ground_truth(truth: Sequence[TrueImage], classes: Mapping[int, str]) -> COC
     return coco
 
 
-def _results(ground_truth: COCO, detections: Sequence[CocoDetection]) -> COCO:
+def _results(ground_truth: COCO, detections: Sequence[Mapping[str, Any]]) -> COCO:
     if detections:
         return ground_truth.loadRes([dict(detection) for detection in detections])
     nothing = COCO()

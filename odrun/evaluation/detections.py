@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from odrun.annotations.found import FoundBoxes, to_pixels
+from odrun.annotations.found_masks import masks_in_image
 from odrun.compat.engine import DetectionModel, Detections
 from odrun.compat.inputs import evaluation_batches
 from odrun.compat.tensorflow import tf
@@ -100,8 +101,12 @@ class RecordDetector:
 
 def _found_boxes(found: Detections, index: int, truth: TrueImage) -> FoundBoxes:
     count = int(found.count[index])
+    boxes, masks = found.boxes[index, :count], found.masks[index, :count]
     return FoundBoxes(
-        boxes_px=to_pixels(found.boxes[index, :count], height_px=truth.height_px, width_px=truth.width_px),
+        boxes_px=to_pixels(boxes, height_px=truth.height_px, width_px=truth.width_px),
         scores=found.scores[index, :count],
         label_ids=found.label_ids[index, :count],
+        masks=masks_in_image(masks, boxes, height_px=truth.height_px, width_px=truth.width_px)
+        if masks.shape[2]
+        else None,
     )

@@ -19,6 +19,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from odrun.annotations.found import to_pixels
+from odrun.annotations.found_masks import encoded_mask
+from odrun.annotations.model import RunLengths
 from odrun.compat.tensorflow import tf
 from odrun.errors import RunFailedError
 from odrun.records.index import RecordIndex
@@ -32,7 +34,7 @@ class TrueImage:
     """One validation image as its record tells it.
 
     Shapes: `boxes_px` float64 [n, 4] as xmin, ymin, xmax, ymax in pixels; `label_ids` int64 [n], 1-based; `is_crowd`
-    bool [n].
+    bool [n]. `masks`, where they are asked for, are of the image's size.
     """
 
     image_id: int
@@ -41,16 +43,18 @@ class TrueImage:
     boxes_px: npt.NDArray[np.float64]
     label_ids: npt.NDArray[np.int64]
     is_crowd: npt.NDArray[np.bool_]
+    masks: tuple[RunLengths, ...] | None = None
 
 
 class ValidationRecords:
-    """The validation images below a glob of record files, by number in the order of the records.
+    """The validation images below a glob of record files, by number in their order; with masks if asked for.
 
     Raises:
         InputError: no record file matches the glob, or one is damaged.
     """
 
-    def __init__(self, pattern: str) -> None:
+    def __init__(self, pattern: str, *, has_masks: bool = False) -> None:
+        self._has_masks = has_masks
         self._index = RecordIndex.matching(pattern)
 
     def __len__(self) -> int:
@@ -78,6 +82,7 @@ class ValidationRecords:
             boxes_px=to_pixels(boxes, height_px=height_px, width_px=width_px),
             label_ids=label_ids,
             is_crowd=is_crowd,
+            masks=_masks(features) if self._has_masks else None,
         )
 
     def pixels(self, number: int) -> npt.NDArray[np.uint8]:
@@ -106,3 +111,8 @@ def _bytes(features: Any, key: str) -> bytes:
     if len(values) != 1:
         raise RunFailedError(f"a validation record has no {key}", remedy="prepare the records again")
     return values[0]
+
+
+def _masks(features: Any) -> tuple[RunLengths, ...]:
+    encoded = features["image/object/mask"].bytes_list.value
+    return tuple(encoded_mask(np.asarray(Image.open(io.BytesIO(png)).convert("L")) > 0) for png in encoded)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from odrun.annotations.found import FoundBoxes, to_pixels
+from odrun.annotations.found_masks import masks_in_image
 from odrun.compat.tensorflow import tf
 from odrun.errors import InputError
 
@@ -37,8 +38,14 @@ class Detector:
         height_px, width_px, _ = pixels.shape
         found = self._signature(input_tensor=tf.constant(pixels[np.newaxis]))
         count = int(found["num_detections"][0])
+        boxes = found["detection_boxes"][0, :count].numpy()
+        masks = None
+        if "detection_masks" in found:
+            over_boxes = found["detection_masks"][0, :count].numpy()
+            masks = masks_in_image(over_boxes, boxes, height_px=height_px, width_px=width_px)
         return FoundBoxes(
-            boxes_px=to_pixels(found["detection_boxes"][0, :count].numpy(), height_px=height_px, width_px=width_px),
+            boxes_px=to_pixels(boxes, height_px=height_px, width_px=width_px),
             scores=found["detection_scores"][0, :count].numpy(),
             label_ids=found["detection_classes"][0, :count].numpy().astype(np.int64),
+            masks=masks,
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 from odrun.errors import InputError
 from odrun.pipeline.descriptors import PipelineConfig
-from odrun.pipeline.heads import take_out_heads
+from odrun.pipeline.heads import settle_heads
 from odrun.pipeline.honoured import unhonoured
 from odrun.pipeline.schedule import OPTIMIZER, fit_schedule
 
@@ -33,14 +33,15 @@ def complete(
     label_map: Path,
     num_classes: int,
     checkpoint: str | None,
+    has_masks: bool = False,
 ) -> CompletedPipeline:
     """A copy of `config` with everything that follows from the data and the checkpoint; `config` is not changed.
 
     `train_records` and `validation_records` are globs, one per reader. `checkpoint` is the prefix of a TensorFlow 2
     checkpoint, None for random weights. The evaluation reads once, in order, one image at a time.
 
-    Record, label map and checkpoint paths that the configuration brings are replaced, and heads that boxes do not train
-    are taken out (`odrun.pipeline.heads`); a note names each.
+    Record, label map and checkpoint paths that the configuration brings are replaced, and heads that the records do not
+    train are taken out (`odrun.pipeline.heads`); a note names each.
 
     Fields that odrun does not act on are named (`odrun.pipeline.honoured`), and the schedule is fitted to the number of
     steps (`odrun.pipeline.schedule`). Averages of the weights are evaluated wherever the optimizer keeps them, and
@@ -53,9 +54,10 @@ def complete(
     """
     completed = type(config)()
     completed.CopyFrom(config)
-    notes = [*_replaced(config), *take_out_heads(completed), *unhonoured(completed)]
-    _set_classes(completed, num_classes)
+    notes = _replaced(config)
     _set_readers(completed, train_records, validation_records, label_map)
+    notes += [*settle_heads(completed, has_masks=has_masks), *unhonoured(completed)]
+    _set_classes(completed, num_classes)
     _set_checkpoint(completed, checkpoint)
     fitted = fit_schedule(completed)
     _set_averages(fitted.config)

@@ -1,7 +1,8 @@
-"""Which parts of a model the data can train: heads for masks, joints, dense poses and tracks are taken out.
+"""Which heads of a model the data can train: those for masks stay where the records have masks; the others go.
 
-odrun's training reads boxes and classes. A head without truth to learn from would fail while the model is traced, or
-train on nothing; the rest of the model, and what its checkpoint holds of it, stays as it is.
+odrun's training reads boxes, classes and, where the records have them, masks. A head without truth to learn from would
+fail while the model is traced, or train on nothing; the rest of the model, and what its checkpoint holds of it, stays
+as it is.
 """
 
 from __future__ import annotations
@@ -30,54 +31,99 @@ _EVALUATION_FIELDS = {
     _MASKS: ("eval_instance_masks",),
     _OTHERS: (),
 }
+_MASK_STAGE = "faster_rcnn.number_of_stages=3"
+_MASK_PREDICTOR = "faster_rcnn.second_stage_box_predictor.mask_rcnn_box_predictor.predict_instance_masks"
+_BOX_METRICS = "coco_detection_metrics"
 _MASK_METRICS = "coco_mask_metrics"
+_PNG_MASKS = "PNG_MASKS"
 
 
-def take_out_heads(config: PipelineConfig) -> tuple[str, ...]:
-    """Take out of `config`, which is changed, every head that boxes do not train; a note for each of them.
+def settle_heads(config: PipelineConfig, *, has_masks: bool) -> tuple[str, ...]:
+    """Keep the heads of `config` that the records train, and take out the others; a note for each of them.
 
-    What the readers and the evaluation have to do with such a head goes with it.
+    `config` is changed. What the readers and the evaluation have to do with a head that is taken out goes with it; with
+    a head for masks they read and score masks.
     """
     notes = []
-    for path, kind in [*_from_center_net(config), *_from_mask_rcnn(config)]:
+    for path, kind in _heads(config):
+        if kind == _MASKS and has_masks:
+            notes.append(f"pipeline.model.{path} is kept: the records that are trained on have {kind}")
+            continue
+        _take_out(config, path)
         notes.append(f"pipeline.model.{path} is taken out: the records that are trained on have no {kind}")
-        _set_readers(config, kind)
+        _leave_unread(config, kind)
+    if has_mask_head(config):
+        _read_masks(config)
+    else:
+        notes += _unread_masks(config)
     return tuple(notes)
 
 
-def _from_center_net(config: Any) -> list[tuple[str, str]]:
-    if config.model.WhichOneof("model") != "center_net":
-        return []
-    model, found = config.model.center_net, []
-    for name, kind in _CENTER_NET.items():
-        is_list = model.DESCRIPTOR.fields_by_name[name].is_repeated
-        if len(getattr(model, name)) if is_list else model.HasField(name):
-            model.ClearField(name)
-            found.append((f"center_net.{name}", kind))
-    model.ClearField("keypoint_label_map_path")
+def has_mask_head(config: PipelineConfig) -> bool:
+    """Whether the model of `config` finds masks."""
+    return any(kind == _MASKS for _, kind in _heads(config))
+
+
+def _heads(config: Any) -> list[tuple[str, str]]:
+    """The path below `model`, and what it is trained by, of each head that needs more than boxes."""
+    architecture = config.model.WhichOneof("model")
+    if architecture == "center_net":
+        model = config.model.center_net
+        return [(f"center_net.{name}", kind) for name, kind in _CENTER_NET.items() if _is_set(model, name)]
+    found = []
+    if architecture == "faster_rcnn":
+        if config.model.faster_rcnn.number_of_stages > _BOX_STAGES:
+            found.append((_MASK_STAGE, _MASKS))
+        if config.model.faster_rcnn.second_stage_box_predictor.mask_rcnn_box_predictor.predict_instance_masks:
+            found.append((_MASK_PREDICTOR, _MASKS))
     return found
 
 
-def _from_mask_rcnn(config: Any) -> list[tuple[str, str]]:
-    if config.model.WhichOneof("model") != "faster_rcnn":
-        return []
-    model, found = config.model.faster_rcnn, []
-    if model.number_of_stages > _BOX_STAGES:
-        model.number_of_stages = _BOX_STAGES
-        found.append(("faster_rcnn.number_of_stages=3", _MASKS))
-    predictor = model.second_stage_box_predictor
-    if predictor.mask_rcnn_box_predictor.predict_instance_masks:
-        predictor.mask_rcnn_box_predictor.predict_instance_masks = False
-        found.append(("faster_rcnn.second_stage_box_predictor.mask_rcnn_box_predictor.predict_instance_masks", _MASKS))
-    return found
+def _is_set(message: Any, name: str) -> bool:
+    is_list = message.DESCRIPTOR.fields_by_name[name].is_repeated
+    return bool(len(getattr(message, name)) if is_list else message.HasField(name))
 
 
-def _set_readers(config: Any, kind: str) -> None:
+def _take_out(config: Any, path: str) -> None:
+    if path == _MASK_STAGE:
+        config.model.faster_rcnn.number_of_stages = _BOX_STAGES
+    elif path == _MASK_PREDICTOR:
+        predictor = config.model.faster_rcnn.second_stage_box_predictor.mask_rcnn_box_predictor
+        predictor.predict_instance_masks = False
+    else:
+        config.model.center_net.ClearField(path.removeprefix("center_net."))
+
+
+def _leave_unread(config: Any, kind: str) -> None:
     for reader in (config.train_input_reader, *config.eval_input_reader):
         for name in _READER_FIELDS[kind]:
             reader.ClearField(name)
     for name in _EVALUATION_FIELDS[kind]:
         config.eval_config.ClearField(name)
+    if kind == _JOINTS:
+        config.model.center_net.ClearField("keypoint_label_map_path")
     if kind == _MASKS:
         kept = [name for name in config.eval_config.metrics_set if name != _MASK_METRICS]
         config.eval_config.metrics_set[:] = kept
+
+
+def _read_masks(config: Any) -> None:
+    for reader in (config.train_input_reader, *config.eval_input_reader):
+        reader.load_instance_masks = True
+        reader.mask_type = reader.DESCRIPTOR.fields_by_name["mask_type"].enum_type.values_by_name[_PNG_MASKS].number
+    config.eval_config.eval_instance_masks = True
+    metrics = config.eval_config.metrics_set
+    if _MASK_METRICS not in metrics:
+        metrics[:] = [*(metrics or [_BOX_METRICS]), _MASK_METRICS]
+
+
+def _unread_masks(config: Any) -> list[str]:
+    """Without a head for them, masks are not read; a note for each reader that was told to."""
+    readers = [("train_input_reader", config.train_input_reader)]
+    readers += [(f"eval_input_reader.{number}", reader) for number, reader in enumerate(config.eval_input_reader)]
+    notes = []
+    for path, reader in readers:
+        if reader.load_instance_masks:
+            reader.ClearField("load_instance_masks")
+            notes.append(f"pipeline.{path}.load_instance_masks is not used: the model has no head for masks")
+    return notes

@@ -18,7 +18,7 @@ _DISTRIBUTED = "for training on several machines in TensorFlow 1"
 _QUEUES = "records are read by their index: there are no queues, reader threads or shuffle buffers"
 _OLD_EVALUATION = "for the evaluation program of TensorFlow 1"
 _DRAWING = "for pictures, which odrun draws by eval.pictures"
-_BOXES_ONLY = "odrun's records hold boxes and classes, nothing else"
+_BOXES_ONLY = "odrun's records hold boxes, classes, masks and keypoints"
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ _TRAIN_CONFIG = Fields(
     },
 )
 _NO_SUCH_RECORDS = {
-    **_reasons("load_multiclass_scores load_context_features load_context_image_ids load_instance_masks", _BOXES_ONLY),
+    **_reasons("load_multiclass_scores load_context_features load_context_image_ids", _BOXES_ONLY),
     **_reasons("load_dense_pose load_track_id load_keypoint_depth_features use_keypoint_label_map", _BOXES_ONLY),
     **_reasons("num_keypoints keypoint_type_weight", _BOXES_ONLY),
     "num_additional_channels": Reason("odrun's images have three channels"),
@@ -93,20 +93,21 @@ _READING = {
     **_for_each("prefetch_size num_parallel_map_calls", _QUEUES),
     "name": "it names a reader and does nothing",
     "drop_remainder": "batches are always full",
-    "mask_type": "without masks it decides nothing",
+    "mask_type": "odrun's records hold masks as PNG",
     "use_display_name": "the Object Detection API does not look at it, either",
 }
 _FRAMES = {"frame_index": Reason("only videos have frames")}
 _TRAIN_READER = Fields(
     honoured=_names(
-        "label_map_path tf_record_input_reader shuffle sample_1_of_n_examples max_number_of_boxes include_source_id"
+        "label_map_path tf_record_input_reader shuffle sample_1_of_n_examples max_number_of_boxes include_source_id "
+        "load_instance_masks"
     ),
     silent=_READING,
     named=_FRAMES,
     refused=_NO_SUCH_RECORDS | {"num_epochs": Reason("train.steps says how long training is")},
 )
 _EVAL_READER = Fields(
-    honoured=_names("label_map_path tf_record_input_reader"),
+    honoured=_names("label_map_path tf_record_input_reader load_instance_masks"),
     silent=_READING
     | {
         "shuffle": "the order of evaluation changes nothing",
@@ -121,7 +122,7 @@ _EVAL_READER = Fields(
     refused=_NO_SUCH_RECORDS,
 )
 _EVAL_CONFIG = Fields(
-    honoured=_names("use_moving_averages"),
+    honoured=_names("use_moving_averages eval_instance_masks"),
     silent={
         **_for_each("num_examples eval_interval_secs max_evals save_graph eval_master", _OLD_EVALUATION),
         **_for_each("num_visualizations retain_original_images", _DRAWING),
@@ -133,7 +134,10 @@ _EVAL_CONFIG = Fields(
         **_reasons("keep_image_id_for_visualization_export keypoint_edge", _DRAWING),
         **_reasons("retain_original_image_additional_channels", _DRAWING),
         **_reasons("use_dummy_loss_in_eval export_path", _OLD_EVALUATION),
-        "metrics_set": Reason("odrun scores by COCO's metrics of boxes", neutral=(("coco_detection_metrics",),)),
+        "metrics_set": Reason(
+            "odrun scores by COCO's metrics of boxes and masks",
+            neutral=(("coco_detection_metrics",), ("coco_detection_metrics", "coco_mask_metrics")),
+        ),
         **_reasons(
             "super_categories recall_lower_bound recall_upper_bound skip_predictions_for_unlabeled_class "
             "image_classes_field_map_empty_to_ones include_metrics_per_category all_metrics_per_category",
@@ -143,7 +147,6 @@ _EVAL_CONFIG = Fields(
     refused={
         "ignore_groundtruth": Reason("the best checkpoint is chosen by scores against the truth"),
         "force_no_resize": Reason("images are evaluated at the size that they are trained at"),
-        "eval_instance_masks": Reason(_BOXES_ONLY),
         "parameterized_metric": Reason("odrun scores by COCO's metrics of boxes"),
     },
 )

@@ -24,9 +24,11 @@ _REASONS = (
     ("warmup_", "shortened to train.steps"),
     ("hold_base_rate_steps", "shortened to train.steps"),
     ("learning_rate", "fitted to train.steps"),
+    ("instance_masks", "masks are read where the records and the model have them"),
+    ("mask_type", "masks are read where the records and the model have them"),
     ("eval_input_reader", "odrun evaluates each image once"),
     ("eval_config", "odrun evaluates each image once"),
-    ("model.", "heads that boxes do not train are taken out"),
+    ("model.", "heads that the records do not train are taken out"),
 )
 
 

@@ -84,7 +84,8 @@ class PreparedData:
 
     `train_records` and `validation_records` are glob patterns for the OD API's `input_path`; `classes` stand in the
     order of their label ids, from 1; `counts` has the keys of `SPLITS`; `problems` says how often each fault was found
-    that did not stand in the way, and `listing` (CSV) names each.
+    that did not stand in the way, and `listing` (CSV) names each. `masks` is how many boxes have a mask of their own;
+    if it is not 0, the others have their rectangle for one. Each box has a place for each of `keypoint_names`.
     """
 
     folder: Path
@@ -97,6 +98,8 @@ class PreparedData:
     problems: Mapping[str, int]
     listing: Path
     ledger: Ledger
+    masks: int = 0
+    keypoint_names: tuple[str, ...] = ()
 
 
 def fingerprint_of(contents: Mapping[str, FileContent], options: Mapping[str, object]) -> str:
@@ -115,6 +118,9 @@ def manifest_text(
     shards: Mapping[str, list[Path]],
     problems: Mapping[str, int],
     ledger: Ledger,
+    *,
+    masks: int,
+    keypoint_names: tuple[str, ...],
 ) -> str:
     """The text of manifest.json; `shards` are the files of each part, already written."""
     return (
@@ -123,6 +129,8 @@ def manifest_text(
                 "writer_version": WRITER_VERSION,
                 "fingerprint": fingerprint,
                 "classes": list(classes),
+                "masks": masks,
+                "keypoint_names": list(keypoint_names),
                 "parts": {
                     part: {
                         "images": counts[part].images,
@@ -162,6 +170,8 @@ def load(folder: Path) -> PreparedData | None:
             problems=dict(manifest["problems"]),
             listing=folder / PROBLEMS_NAME,
             ledger=_ledger(manifest["ledger"]),
+            masks=manifest["masks"],
+            keypoint_names=tuple(manifest["keypoint_names"]),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -42,7 +42,7 @@ class ReadyRecords:
 
     `train_records` and `validation_records` are glob patterns for the OD API's `input_path`; `classes` stand in the
     order of their label ids, from 1; `counts` has the keys of `SPLITS`; `fingerprint` is a hexadecimal SHA-256 over all
-    records and classes.
+    records and classes. `masks` is how many boxes lie in records that have a mask, as PNG, for each of their boxes.
     """
 
     fingerprint: str
@@ -51,6 +51,7 @@ class ReadyRecords:
     label_map: Path
     classes: tuple[str, ...]
     counts: Mapping[str, PartCounts]
+    masks: int
 
 
 def recognizes(files: Sequence[ListedFile]) -> bool:
@@ -86,7 +87,7 @@ def ready_records(
     for part in SPLITS:
         if not indexes[part] and not problems.counts(Policy.ERROR):
             raise InputError(f"The {part} records hold no record.", where=patterns[part], remedy="write them again")
-    counts, fingerprint = _read(indexes, classes, problems, progress)
+    counts, masks, fingerprint = _read(indexes, classes, problems, progress)
     if not counts[TRAIN].boxes and not problems.counts(Policy.ERROR):
         raise InputError(
             "None of the training records has a box.",
@@ -100,6 +101,7 @@ def ready_records(
         label_map=label_map,
         classes=tuple(classes),
         counts=counts,
+        masks=masks,
     )
 
 
@@ -176,14 +178,14 @@ def _read(
     classes: Mapping[str, tuple[str, ...]],
     problems: ProblemLog,
     progress: Callable[[int, int], None],
-) -> tuple[dict[str, PartCounts], str]:
-    """Counts by part, and the fingerprint; what is wrong with a record or an image is noted."""
+) -> tuple[dict[str, PartCounts], int, str]:
+    """Counts by part, the boxes with masks, and the fingerprint; what is wrong with a record or an image is noted."""
     total = sum(len(index) for part in SPLITS for _, index in indexes[part])
     texts = tuple(classes.values())
     digest = hashlib.sha256(json.dumps(list(classes.items())).encode())
     images: dict[bytes, tuple[str, str]] = {}
     counts = {}
-    done = 0
+    done = masks = 0
     for part in SPLITS:
         boxes = 0
         begun = done
@@ -192,6 +194,7 @@ def _read(
             check = partial(_checked, index, texts)
             for number, checked in enumerate(map_in_order(check, range(len(index)), workers=usable_cores())):
                 boxes += checked.boxes
+                masks += checked.masks
                 digest.update(checked.digest)
                 where = f"{file.path}, record {number}"
                 for fault, message in (*checked.faults, *_repetition(images, checked.image_digest, part, where)):
@@ -200,7 +203,7 @@ def _read(
                 progress(done, total)
             index.close()
         counts[part] = PartCounts(done - begun, boxes)
-    return counts, digest.hexdigest()
+    return counts, masks, digest.hexdigest()
 
 
 def _checked(index: RecordIndex, classes: Sequence[Sequence[str]], number: int) -> CheckedRecord:

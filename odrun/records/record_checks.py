@@ -21,7 +21,9 @@ from odrun.records.example_reading import BYTES, FLOATS, INTEGERS, ExampleFeatur
 
 _CORNERS = tuple(f"image/object/bbox/{name}" for name in ("xmin", "ymin", "xmax", "ymax"))
 _LABELS = "image/object/class/label"
+_MASKS = "image/object/mask"
 _TEXTS = "image/object/class/text"
+_PNG = b"\x89PNG"
 _ONE_VALUE = {
     "image/encoded": BYTES,
     "image/filename": BYTES,
@@ -50,13 +52,14 @@ _Found = tuple[str, str]
 class CheckedRecord:
     """What was found in a record: its boxes counted, (fault, message) pairs, digests of all of it and of its image.
 
-    `image_digest` is empty where there is no image.
+    `image_digest` is empty where there is no image. `masks` is `boxes` if each has a PNG, else 0.
     """
 
     boxes: int
     faults: tuple[_Found, ...]
     digest: bytes
     image_digest: bytes
+    masks: int = 0
 
 
 def check_record(payload: bytes, classes: Sequence[Sequence[str]]) -> CheckedRecord:
@@ -66,18 +69,19 @@ def check_record(payload: bytes, classes: Sequence[Sequence[str]]) -> CheckedRec
     """
     digest = hashlib.sha256(payload).digest()
     encoded = b""
-    boxes = 0
+    boxes = masks = 0
     try:
         features = parsed(payload)
         _refuse_other_layout(features)
         encoded = features.encoded
         boxes = len(features.labels)
+        masks = _masks(features)
         found = tuple(_faults(features, inspect_image(encoded), classes))
     except UndecodableImageError as error:
         found = (("undecodable_image", f"has an image that {error}"),)
     except ValueError as error:
         found = (("malformed_annotation", str(error)),)
-    return CheckedRecord(boxes, found, digest, hashlib.sha256(encoded).digest() if encoded else b"")
+    return CheckedRecord(boxes, found, digest, hashlib.sha256(encoded).digest() if encoded else b"", masks)
 
 
 def _refuse_other_layout(features: ExampleFeatures) -> None:
@@ -106,6 +110,13 @@ def _faults(features: ExampleFeatures, facts: ImageFacts, classes: Sequence[Sequ
         corners = ", ".join(f"{corner:.6g}" for corner in boxes[number])
         yield fault, f"has a box {message}: {corners} (xmin, ymin, xmax, ymax as fractions)"
     yield from _class_faults(features, classes)
+
+
+def _masks(features: ExampleFeatures) -> int:
+    if features.kind(_MASKS) != BYTES:
+        return 0
+    masks = features.byte_strings(_MASKS)
+    return len(masks) if len(masks) == len(features.labels) and all(mask.startswith(_PNG) for mask in masks) else 0
 
 
 def _image_faults(features: ExampleFeatures, facts: ImageFacts, size_px: tuple[int, int]) -> Iterator[_Found]:

@@ -39,6 +39,11 @@ class Plan:
         """How many images and boxes each part has."""
         return {part: PartCounts(len(kept), sum(image.boxes for image in kept)) for part, kept in self.parts.items()}
 
+    @property
+    def masks(self) -> int:
+        """How many boxes have a mask of their own."""
+        return sum(image.masks for kept in self.parts.values() for image in kept)
+
 
 @dataclass(frozen=True)
 class _Shard:
@@ -81,7 +86,16 @@ def write_records(
         done += written
         progress(done)
     paths = {part: [shard.path for shard in shards[part]] for part in SPLITS}
-    text = manifest_text(fingerprint, plan.classes, plan.counts, paths, problems, ledger)
+    text = manifest_text(
+        fingerprint,
+        plan.classes,
+        plan.counts,
+        paths,
+        problems,
+        ledger,
+        masks=plan.masks,
+        keypoint_names=plan.keypoint_names,
+    )
     (folder / MANIFEST_NAME).write_text(text, encoding="utf-8")
 
 

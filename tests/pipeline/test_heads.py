@@ -9,12 +9,12 @@ from odrun.config.jobs import composed
 from odrun.pipeline.build import build
 from odrun.pipeline.complete import CompletedPipeline, complete
 from odrun.pipeline.descriptors import new_config
-from odrun.pipeline.heads import take_out_heads
+from odrun.pipeline.heads import has_mask_head, settle_heads
 from odrun.settings import TrainJob
 
 
-def completed(entry: str) -> CompletedPipeline:
-    job = composed("train", [f"model={entry}"])
+def completed(entry: str, *overrides: str, has_masks: bool = False) -> CompletedPipeline:
+    job = composed("train", [f"model={entry}", *overrides])
     assert isinstance(job, TrainJob)
     return complete(
         build(job.pipeline, job.augmentation),
@@ -23,6 +23,7 @@ def completed(entry: str) -> CompletedPipeline:
         label_map=Path("label_map.pbtxt"),
         num_classes=3,
         checkpoint=None,
+        has_masks=has_masks,
     )
 
 
@@ -66,7 +67,7 @@ def test_the_masks_of_mask_rcnn_are_taken_out_and_told() -> None:
 def test_every_other_head_of_centernet_is_taken_out(task: str) -> None:
     config: Any = new_config()
     getattr(config.model.center_net, task).SetInParent()
-    (note,) = take_out_heads(config)
+    (note,) = settle_heads(config, has_masks=False)
     assert task in note
     assert not config.model.center_net.HasField(task)
 
@@ -85,7 +86,7 @@ def test_a_head_that_is_not_known_here_would_be_found() -> None:
             getattr(model, name).add()
         else:
             getattr(model, name).SetInParent()
-    assert len(take_out_heads(config)) == len(tasks) == 6
+    assert len(settle_heads(config, has_masks=False)) == len(tasks) == 6
 
 
 @pytest.mark.parametrize("entry", ["ssd_mobilenet_v2_320x320", "faster_rcnn_resnet50_v1_640x640"])
@@ -94,5 +95,53 @@ def test_a_detector_of_boxes_stays_as_it_is(entry: str) -> None:
     assert isinstance(job, TrainJob)
     config = build(job.pipeline, job.augmentation)
     before = config.SerializeToString(deterministic=True)
-    assert take_out_heads(config) == ()
+    assert settle_heads(config, has_masks=False) == ()
     assert config.SerializeToString(deterministic=True) == before
+
+
+def masked(entry: str, *overrides: str) -> CompletedPipeline:
+    return completed(entry, *overrides, has_masks=True)
+
+
+def test_the_head_for_masks_stays_as_published_where_the_records_have_masks() -> None:
+    job = composed("train", ["model=mask_rcnn_inception_resnet_v2_1024x1024"])
+    assert isinstance(job, TrainJob)
+    official: Any = build(job.pipeline, job.augmentation)
+    done = masked("mask_rcnn_inception_resnet_v2_1024x1024")
+    config: Any = done.config
+    official.model.faster_rcnn.num_classes = 3
+    assert config.model == official.model
+    readers = (config.train_input_reader, config.eval_input_reader[0])
+    assert [(reader.load_instance_masks, reader.mask_type) for reader in readers] == [(True, 2), (True, 2)]
+    assert config.eval_config.eval_instance_masks is True
+    assert list(config.eval_config.metrics_set) == ["coco_detection_metrics", "coco_mask_metrics"]
+    assert [note for note in done.notes if "masks" in note] == [
+        "pipeline.model.faster_rcnn.number_of_stages=3 is kept: the records that are trained on have masks",
+        "pipeline.model.faster_rcnn.second_stage_box_predictor.mask_rcnn_box_predictor.predict_instance_masks is kept: "
+        "the records that are trained on have masks",
+    ]
+
+
+def test_a_head_for_masks_is_read_and_scored_though_its_configuration_did_not_say_so() -> None:
+    config: Any = new_config()
+    config.model.center_net.mask_estimation_task.SetInParent()
+    config.eval_input_reader.add()
+    settle_heads(config, has_masks=True)
+    assert has_mask_head(config)
+    assert config.train_input_reader.load_instance_masks
+    assert config.eval_input_reader[0].load_instance_masks
+    assert list(config.eval_config.metrics_set) == ["coco_detection_metrics", "coco_mask_metrics"]
+
+
+def test_a_model_without_a_head_for_masks_does_not_read_those_that_are_there() -> None:
+    done = masked("ssd_mobilenet_v2_320x320", "+pipeline.train_input_reader.load_instance_masks=true")
+    config: Any = done.config
+    assert not has_mask_head(config)
+    assert not config.train_input_reader.load_instance_masks
+    note = "pipeline.train_input_reader.load_instance_masks is not used: the model has no head for masks"
+    assert note in done.notes
+    assert masked("ssd_mobilenet_v2_320x320").config == completed("ssd_mobilenet_v2_320x320").config
+
+
+def test_masks_do_not_keep_the_other_heads() -> None:
+    assert masked("centernet_resnet50_v2_512x512_kpts").config == completed("centernet_resnet50_v2_512x512_kpts").config

@@ -91,7 +91,7 @@ def test_what_the_zoos_configurations_carry_is_passed_over_in_silence() -> None:
         ),
         (
             {"eval_config": {"metrics_set": ["pascal_voc_detection_metrics"]}},
-            "pipeline.eval_config.metrics_set is not used: odrun scores by COCO's metrics of boxes",
+            "pipeline.eval_config.metrics_set is not used: odrun scores by COCO's metrics of boxes and masks",
         ),
         (
             {"eval_input_reader": [{"sample_1_of_n_examples": 10}]},
@@ -112,14 +112,14 @@ def test_what_somebody_may_have_counted_on_is_named(node: dict[str, Any], note: 
     ("part", "field", "value", "why"),
     [
         ("train_config", "bias_grad_multiplier", 2.0, "gradients are applied as they are"),
-        ("train_config", "use_multiclass_scores", True, "odrun's records hold boxes and classes, nothing else"),
+        ("train_config", "use_multiclass_scores", True, "odrun's records hold boxes, classes, masks and keypoints"),
         ("train_config", "update_trainable_variables", ["a"], "train.freeze, with a regular expression for the others"),
         ("train_config", "load_all_detection_checkpoint_vars", True, "in TensorFlow 2 fine_tune_checkpoint_type=full"),
         ("train_input_reader", "num_epochs", 3, "train.steps says how long training is"),
         ("train_input_reader", "sample_from_datasets_weights", [0.5, 0.5], "odrun trains on one data set"),
         ("train_input_reader", "num_additional_channels", 1, "odrun's images have three channels"),
         ("train_input_reader", "input_type", "TF_SEQUENCE_EXAMPLE", "odrun's records are tf.train.Example"),
-        ("train_input_reader", "load_instance_masks", True, "odrun's records hold boxes and classes, nothing else"),
+        ("train_input_reader", "load_track_id", True, "odrun's records hold boxes, classes, masks and keypoints"),
         ("eval_config", "ignore_groundtruth", True, "the best checkpoint is chosen by scores against the truth"),
         ("graph_rewriter", "quantization", {}, "the Object Detection API does not quantize in TensorFlow 2"),
     ],
@@ -136,7 +136,7 @@ def test_what_would_make_another_training_is_refused(part: str, field: str, valu
     [
         {"train_config": {"bias_grad_multiplier": 0.0}},
         {"train_config": {"bias_grad_multiplier": 1.0}},
-        {"train_input_reader": {"num_epochs": 0, "input_type": "TF_EXAMPLE", "load_instance_masks": False}},
+        {"train_input_reader": {"num_epochs": 0, "input_type": "TF_EXAMPLE", "load_track_id": False}},
     ],
 )
 def test_a_value_that_changes_nothing_is_taken(node: dict[str, Any]) -> None:

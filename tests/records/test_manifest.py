@@ -28,7 +28,16 @@ def prepared(folder: Path) -> Path:
     shards = {part: [folder / name for name in names] for part, names in SHARDS.items()}
     for path in (path for paths in shards.values() for path in paths):
         path.write_bytes(b"record")
-    text = manifest_text("f00d", ("dög", "cat"), COUNTS, shards, {"clipped_box": 3}, LEDGER)
+    text = manifest_text(
+        "f00d",
+        ("dög", "cat"),
+        COUNTS,
+        shards,
+        {"clipped_box": 3},
+        LEDGER,
+        masks=4,
+        keypoint_names=("tail", "nose"),
+    )
     (folder / "manifest.json").write_text(text, encoding="utf-8")
     return folder
 
@@ -46,6 +55,8 @@ def test_what_was_written_is_loaded(tmp_path):
         problems={"clipped_box": 3},
         listing=folder / "problems.csv",
         ledger=LEDGER,
+        masks=4,
+        keypoint_names=("tail", "nose"),
     )
 
 
