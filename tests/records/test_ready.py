@@ -73,6 +73,7 @@ def test_records_are_found_checked_counted_and_named_by_patterns(tmp_path):
         label_map=root / "label_map.pbtxt",
         classes=CLASSES,
         counts={"train": PartCounts(2, 3), "validation": PartCounts(1, 1)},
+        masks=0,
     )
     assert (log.problems, seen) == ([], [(1, 3), (2, 3), (3, 3)])
 
