@@ -20,6 +20,9 @@ from odrun.settings import METRIC_KEYS
 
 ODRUN = str(Path(sys.executable).with_name("odrun"))
 SIDE_PX = 128
+# What the network takes for zero, and a little more: brighter pixels grow so much on their way through a random ResNet
+# that its boxes have no area.
+GROUND, DISC = (124, 117, 104), (126, 119, 106)
 NMS = "pipeline.model.faster_rcnn.second_stage_post_processing.batch_non_max_suppression"
 SMALL = (
     "model=mask_rcnn_inception_resnet_v2_1024x1024",
@@ -34,6 +37,7 @@ SMALL = (
     "dataset=folder",
     "dataset.name=discs",
     "train.batch_size=2",
+    "train.learning_rate=1e-6",
     "train.steps=3",
     "train.warmup_steps=1",
     "eval.every=2",
@@ -50,10 +54,10 @@ def write_discs(folder: Path, *, count: int, seed: int) -> None:
     annotations: list[dict[str, Any]] = []
     (folder / "images").mkdir(parents=True)
     for number in range(1, count + 1):
-        image = Image.new("RGB", (SIDE_PX, SIDE_PX), "white")
+        image = Image.new("RGB", (SIDE_PX, SIDE_PX), GROUND)
         radius = int(rng.integers(15, 30))
         x, y = (int(value) for value in rng.integers(radius, SIDE_PX - radius, 2))
-        ImageDraw.Draw(image).ellipse((x - radius, y - radius, x + radius, y + radius), fill="navy")
+        ImageDraw.Draw(image).ellipse((x - radius, y - radius, x + radius, y + radius), fill=DISC)
         image.save(folder / "images" / f"{number}.png")
         images.append({"id": number, "file_name": f"images/{number}.png", "width": SIDE_PX, "height": SIDE_PX})
         angles = [2 * math.pi * step / 24 for step in range(24)]
@@ -111,5 +115,4 @@ def test_evaluation_and_prediction_give_a_mask_of_the_image_s_size_with_each_box
         detections = json.loads(file.read_text())
         assert len(detections) > 0
         assert {tuple(each["segmentation"]["size"]) for each in detections} == {(SIDE_PX, SIDE_PX)}
-        # Three steps teach no shape: what can be asked is that each mask is one of the image.
-        assert all(coco_mask.decode(each["segmentation"]).shape == (SIDE_PX, SIDE_PX) for each in detections)
+        assert sum(int(coco_mask.area(each["segmentation"])) for each in detections) > 0
