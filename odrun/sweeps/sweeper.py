@@ -15,6 +15,7 @@ from typing import Optional
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.sweeper import Sweeper
@@ -102,13 +103,17 @@ class GridSweeper(Sweeper):
 
     def _results(self, arguments: Sequence[str], folder: Path, *, is_resumed: bool) -> dict[int, JobReturn]:
         """Run the trials that the arguments stand for, or what is left of them; what each returned, by its number."""
-        assert self.hydra_context is not None
         if is_resumed:
             return self._run(record.read_sweep(folder)[1], folder)
-        given = [*(f"{key}={value}" for key, value in self._params.items()), *arguments]
-        overrides = OverridesParser.create(config_loader=self.hydra_context.config_loader).parse_overrides(given)
+        overrides = self._parsed(arguments)
         trials = [trial for batch in BasicSweeper.split_arguments(overrides, None) for trial in batch]
         return self._run([self._begun_line(number, trial) for number, trial in enumerate(trials)], folder)
+
+    def _parsed(self, arguments: Sequence[str]) -> list[Override]:
+        """The sweeper's own parameters and the arguments."""
+        assert self.hydra_context is not None
+        given = [*(f"{key}={value}" for key, value in self._params.items()), *arguments]
+        return OverridesParser.create(config_loader=self.hydra_context.config_loader).parse_overrides(given)
 
     def _begun_line(self, number: int, overrides: Sequence[str]) -> record.TrialLine:
         """The line of a trial that has not started; odrun's launchers say where it is before it starts."""

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn
 from omegaconf import OmegaConf
 
@@ -38,10 +37,7 @@ class SearchSweeper(GridSweeper):
         from odrun.sweeps.search.study import Study
 
         assert self.config is not None
-        assert self.hydra_context is not None
-        given = [*(f"{key}={value}" for key, value in self._params.items()), *arguments]
-        overrides = OverridesParser.create(config_loader=self.hydra_context.config_loader).parse_overrides(given)
-        space, common = split(overrides)
+        space, common = split(self._parsed(arguments))
         objectives = self._settings.objectives or [str(OmegaConf.select(self.config, "eval.metric"))]
         study = Study(
             folder,
