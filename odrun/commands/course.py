@@ -15,7 +15,7 @@ from odrun.records.manifest import Ledger
 from odrun.runs.clock import peak_memory_mb, seconds_since_process_start
 from odrun.runs.directory import RunDirectory
 from odrun.runs.log import logger
-from odrun.runs.summary import Best, Exported, Status, Summary, Throughput, Timings
+from odrun.runs.summary import Best, Exported, Status, StoppedBy, Summary, Throughput, Timings
 
 _UNFORESEEN = "an unforeseen error; log.txt has the traceback"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -36,7 +36,7 @@ class Course:
         self.throughput: Throughput | None = None
         self.resumed_from: tuple[int, ...] = ()
         self.status: Status = "failed"
-        self.is_stopped_early = False
+        self.stopped_by: StoppedBy | None = None
         self.ledger: Ledger | None = None
         self.exported: Exported | None = None
 
@@ -51,7 +51,7 @@ class Course:
             return
         told = error if isinstance(error, OdrunError) else self._told(error)
         if error is None:
-            self.status = "stopped_early" if self.is_stopped_early else "completed"
+            self.status = "completed" if self.stopped_by is None else "stopped_early"
         elif isinstance(told, InterruptedRunError):
             self.status = "interrupted"
         message = None
@@ -107,6 +107,7 @@ class Course:
             error=error,
             ledger=None if self.ledger is None else asdict(self.ledger),
             exported=self.exported,
+            stopped_by=self.stopped_by,
         )
 
     def _told(self, error: BaseException | None) -> OdrunError | None:

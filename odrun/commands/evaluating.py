@@ -14,7 +14,7 @@ from odrun.evaluation.detections import RecordDetector
 from odrun.evaluation.records import TrueImage
 from odrun.runs.directory import RunDirectory
 from odrun.runs.files import write_whole
-from odrun.runs.summary import Best
+from odrun.runs.summary import EARLY_STOPPING, Best
 from odrun.settings import METRIC_KEYS, EvalSettings
 from odrun.tracking.jsonl import MetricsRow
 from odrun.tracking.tracker import Tracker
@@ -111,7 +111,9 @@ class Evaluations:
         if self.patience is not None and self.progress.evaluations_without_gain >= self.patience:
             control.stop(
                 f"{self.settings.metric} has not become better in {self.progress.evaluations_without_gain} evaluations "
-                f"(train.early_stopping); the best was {self.progress.best_value:.3f} at step {self.progress.best_step}"
+                "(train.early_stopping); "
+                f"the best was {self.progress.best_value:.3f} at step {self.progress.best_step}",
+                by=EARLY_STOPPING,
             )
 
     def _note(self, step: int, values: Mapping[str, float | None]) -> bool:

@@ -167,7 +167,7 @@ def _told(
     status = "failed"
     try:
         yield tracker
-        status = "stopped_early" if course.is_stopped_early else "completed"
+        status = "completed" if course.stopped_by is None else "stopped_early"
     except (InterruptedRunError, KeyboardInterrupt):
         status = "interrupted"
         raise

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -77,14 +78,16 @@ def find(job: TrainJob, fresh: RunDirectory, config_text: str) -> Resumption | N
     return Resumption(directory, _summary(directory))
 
 
-def of_a_sweep(job: TrainJob, directory: RunDirectory) -> TrainJob:
+def of_a_sweep(job: TrainJob, directory: RunDirectory, callbacks: Mapping[str, Any]) -> TrainJob:
     """The job of a sweep's trial: one of the sweep's group in W&B, and going on with the run that lies in `directory`.
 
-    What was stopped there before it was a run is cleared away.
+    `callbacks` are those of the sweep, beside the job's own. What was stopped there before it was a run is cleared
+    away.
     """
     if job.tracking.wandb.group is None:
         wandb = replace(job.tracking.wandb, group=directory.path.parent.name)
         job = replace(job, tracking=replace(job.tracking, wandb=wandb))
+    job = replace(job, train=replace(job.train, callbacks={**job.train.callbacks, **callbacks}))
     if job.train.resume != RESUME_NONE or not directory.log.is_file():
         return job
     if not directory.is_run:

@@ -17,7 +17,7 @@ from odrun.report.terminal import Terminal
 from odrun.runs.clock import peak_memory_mb, seconds_since_process_start
 from odrun.runs.collection import resume_collection
 from odrun.runs.signals import StopRequests
-from odrun.runs.summary import Throughput
+from odrun.runs.summary import MAX_MINUTES, Throughput
 from odrun.settings import TrainSettings
 from odrun.tracking.tracker import Tracker
 from odrun.training.callbacks import Callback, Training, tell_all
@@ -92,13 +92,13 @@ class Stepping:
                 # A second SIGTERM must not end the process while the checkpoint is being written.
                 self._interrupt(signal.Signals(stop.requested))
         if loop.control.reason is not None and self.course.steps < self.settings.steps:
-            self.course.is_stopped_early = True
+            self.course.stopped_by = loop.control.by
             self.terminal.stage("stopped", f"after step {self.course.steps}: {loop.control.reason}")
 
     def _end_in_time(self, report: StepReport, started: float) -> None:
         minutes = self.settings.max_minutes
         if minutes is not None and time.monotonic() - started >= 60 * minutes and not report.is_last:
-            report.control.stop(f"{minutes:g} minutes are over (train.max_minutes)")
+            report.control.stop(f"{minutes:g} minutes are over (train.max_minutes)", by=MAX_MINUTES)
 
     def _note(self, report: StepReport, *, is_first: bool) -> None:
         if is_first:

@@ -36,6 +36,7 @@ from odrun.config.location import conf_dir
 from odrun.errors import InputError, InterruptedRunError, OdrunError, RunFailedError
 from odrun.runs.directory import RunDirectory
 from odrun.settings import CheckJob, Job, PrepareJob, TrainJob
+from odrun.sweeps.search.settings import callbacks_of
 
 
 class Command(Protocol):
@@ -66,7 +67,7 @@ class _Session:
         overrides = jobs.texts(facts.overrides.task)
         if number is not None:
             _say(f"trial {number}: {' '.join(overrides)}", sys.stdout)
-        error = self._attempt(config, directory, overrides, is_trial=number is not None)
+        error = self._attempt(config, directory, overrides, number)
         _remove_empty(directory.path)
         if number is None or isinstance(error, InterruptedRunError):
             self.error = error
@@ -78,13 +79,15 @@ class _Session:
         raise error
 
     def _attempt(
-        self, config: DictConfig, directory: RunDirectory, overrides: tuple[str, ...], *, is_trial: bool
+        self, config: DictConfig, directory: RunDirectory, overrides: tuple[str, ...], number: int | None
     ) -> OdrunError | None:
         try:
             fetch_base(config)
             job = jobs.settings(config)
-            if is_trial and isinstance(job, TrainJob):
-                job = of_a_sweep(job, directory)
+            if number is not None and isinstance(job, TrainJob):
+                hydra = HydraConfig.get()
+                callbacks = callbacks_of(hydra.sweeper, Path(hydra.sweep.dir).absolute(), number, job.eval.metric)
+                job = of_a_sweep(job, directory, callbacks)
             self.do(job, directory=directory, overrides=overrides, config_text=jobs.config_text(config))
         except InputError as error:
             return jobs.with_argument(error, overrides)

@@ -37,12 +37,12 @@ from odrun.config.location import conf_dir
 from odrun.errors import InputError
 from odrun.report.closing import override
 from odrun.runs.directory import RunDirectory
-from odrun.settings import RESUME_AUTO, RESUME_NONE, Job
+from odrun.settings import RESUME_AUTO, RESUME_NONE, Job, TrainJob
 from odrun.sweeps import clusters, warm
 from odrun.sweeps.record import SWEEP_NAME, TrialLine
 from odrun.sweeps.resuming import is_held, reconciled
+from odrun.sweeps.search.settings import COSTS, SearchSweeperConf, refuse_without_optuna
 from odrun.sweeps.search.settings import TARGET as SEARCH
-from odrun.sweeps.search.settings import SearchSweeperConf, refuse_without_optuna
 from odrun.sweeps.search.space import corners, grid, split
 from odrun.sweeps.sweeper import TARGET
 
@@ -128,6 +128,7 @@ def _search(master: DictConfig, command: str, arguments: list[str]) -> Plan:
     if settings.sampler == "grid":
         grid(space)
     trials = _checked(master, command, [[*common, *corner] for corner in corners(space)])
+    _refuse_unprunable(settings, [trial.job for trial in trials])
     if OmegaConf.select(master, "sweep.retry_failed", default=False):
         raise InputError(
             "a search does not run again what failed", where="sweep.retry_failed", remedy="it looks on elsewhere"
@@ -144,6 +145,23 @@ def _search(master: DictConfig, command: str, arguments: list[str]) -> Plan:
             remedy="give the directory of a search, outputs/sweeps/NAME",
         )
     return replace(planned, arguments=[*arguments, _argument("hydra.sweep.dir", folder)])
+
+
+def _refuse_unprunable(settings: SearchSweeperConf, given: Sequence[Job]) -> None:
+    """Refuse a pruner that could never end a trial early: `given` are jobs with all ends of what is searched."""
+    if settings.pruner == "none":
+        return
+    where = f"hydra.sweeper.pruner={settings.pruner}"
+    if len(settings.objectives) > 1:
+        what = f"trials are judged on the way by one objective, and there are {len(settings.objectives)}"
+        raise InputError(what, where=where, remedy="give one of hydra.sweeper.objectives, or pruner=none")
+    if set(settings.objectives) & set(COSTS):
+        what = f"{settings.objectives[0]} is not known before a trial ends"
+        raise InputError(what, where=where, remedy="take an objective that evaluations measure, or pruner=none")
+    trainings = [job for job in given if isinstance(job, TrainJob)]
+    if not any(job.eval.every is not None and job.eval.every < job.train.steps for job in trainings):
+        what = "no trial is evaluated before its last step, so that none could be ended early"
+        raise InputError(what, where=where, remedy="evaluate on the way with eval.every=STEPS, or pruner=none")
 
 
 def _checked(master: DictConfig, command: str, given: Sequence[list[str]]) -> list[_Trial]:

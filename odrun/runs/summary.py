@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 from odrun.errors import InputError, nearest
 from odrun.runs.files import write_whole
@@ -15,6 +15,11 @@ from odrun.settings import METRIC_KEYS, VALIDATION_LOSS
 
 Status = Literal["completed", "stopped_early", "interrupted", "failed"]
 STATUSES: tuple[Status, ...] = ("completed", "stopped_early", "interrupted", "failed")
+StoppedBy = Literal["early_stopping", "max_minutes", "pruning", "callback"]
+EARLY_STOPPING: StoppedBy = "early_stopping"
+MAX_MINUTES: StoppedBy = "max_minutes"
+PRUNING: StoppedBy = "pruning"
+CALLBACK: StoppedBy = "callback"
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,8 @@ class Summary:
     """The content of `summary.json`.
 
     `steps` is the last step reached, `resumed_from` the step of each resume in their order, `metrics` the 12 COCO
-    metrics of the best checkpoint, `error` the message of a failed run. `ledger` says how many images and boxes came
+    metrics of the best checkpoint, `error` the message of a failed run, `stopped_by` what ended one before its last
+    step. `ledger` says how many images and boxes came
     how far (`odrun.records.manifest.Ledger`), as far as the run has got. What cannot be together is a `ValueError`.
     """
 
@@ -84,6 +90,7 @@ class Summary:
     error: str | None
     ledger: Mapping[str, object] | None = None
     exported: Exported | None = None
+    stopped_by: StoppedBy | None = None
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -94,6 +101,10 @@ class Summary:
             raise ValueError(
                 f"status is {self.status!r} and error is {self.error!r}; a failed run, and no other, has one"
             )
+        if self.stopped_by is not None and self.status != "stopped_early":
+            raise ValueError(f"status is {self.status!r} and stopped_by is {self.stopped_by!r}")
+        if self.stopped_by is not None and self.stopped_by not in get_args(StoppedBy):
+            raise ValueError(f"stopped_by is {self.stopped_by!r}; {nearest(self.stopped_by, get_args(StoppedBy))}")
         if (self.best is None) != (self.metrics is None):
             raise ValueError("best and metrics belong together: both or none")
         if self.metrics is not None:
@@ -136,7 +147,7 @@ def _plain(value: object) -> object:
 def _summary(content: object) -> Summary:
     if isinstance(content, dict):
         # The first versions wrote none.
-        for name in ("ledger", "exported"):
+        for name in ("ledger", "exported", "stopped_by"):
             content.setdefault(name, None)
     node = _node(content, "the file", tuple(field.name for field in fields(Summary)))
     best, throughput = node["best"], node["throughput"]
@@ -159,6 +170,7 @@ def _summary(content: object) -> Summary:
         exported=None
         if node["exported"] is None
         else Exported(**_numbers(node["exported"], "exported", ("latency_ms", "size_mb"))),
+        stopped_by=cast("StoppedBy | None", node["stopped_by"]),
     )
 
 

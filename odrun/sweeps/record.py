@@ -5,7 +5,8 @@
 
 `best` is the number of the best trial, `dir` lies below the sweep's directory (empty: not known yet), `metric` is the
 trial's value of the objective (the best one until now while it runs), `status` is pending, running, completed,
-stopped_early, interrupted or failed. All trials that are known beforehand are in it before the first one starts.
+stopped_early, pruned (by a search), interrupted or failed. All trials that are known beforehand are in it before the
+first one starts.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import yaml
 from odrun.errors import InputError, OdrunError
 from odrun.runs.directory import RunDirectory
 from odrun.runs.files import write_whole
-from odrun.runs.summary import Summary
+from odrun.runs.summary import PRUNING, Summary
 from odrun.settings import VALIDATION_LOSS
 from odrun.sweeps.warm.hooks import Progress
 from odrun.sweeps.warm.trials import Trial
@@ -158,7 +159,7 @@ class SweepRecord:
         if trial.status != "pending":
             metric = self.progress(trial.directory).value
         if trial.status == "completed" and (summary := _summary(trial.directory)) is not None:
-            status = summary.status
+            status = status_of(summary)
         place = os.path.relpath(trial.directory, sweep)
         return TrialLine(trial.number, place, trial.overrides, status, trial.pid, metric, trial.reason)
 
@@ -171,6 +172,11 @@ class SweepRecord:
             except (OSError, yaml.YAMLError, KeyError, TypeError):
                 return None
         return self._plans[directory]
+
+
+def status_of(summary: Summary) -> str:
+    """How the run of a trial ended."""
+    return "pruned" if summary.stopped_by == PRUNING else summary.status
 
 
 def read_sweep(sweep: Path) -> tuple[Objective | None, list[TrialLine]]:

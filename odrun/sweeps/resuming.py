@@ -16,7 +16,7 @@ from odrun.errors import InputError
 from odrun.runs.directory import RunDirectory
 from odrun.runs.locks import locked
 from odrun.runs.summary import Summary
-from odrun.sweeps.record import SWEEP_NAME, Objective, TrialLine, read_sweep
+from odrun.sweeps.record import SWEEP_NAME, Objective, TrialLine, read_sweep, status_of
 
 LOCK_NAME = ".lock"
 ENDING_S = 60.0
@@ -90,7 +90,7 @@ def _reconciled(sweep: Path, line: TrialLine) -> TrialLine:
     if summary is None or summary.status == "interrupted":
         return replace(line, status="pending" if line.pid is None else "interrupted")
     metric = line.metric if summary.best is None else summary.best.value
-    return replace(line, status=summary.status, metric=metric, error=summary.error)
+    return replace(line, status=status_of(summary), metric=metric, error=summary.error)
 
 
 def _wait_for_orphans(descriptor: int, holder: str, sweep: Path, waiting: Callable[[], None]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Optional
@@ -29,13 +29,15 @@ from odrun.settings import RESUME_NONE
 from odrun.sweeps import clusters, record, warm
 from odrun.sweeps.apart import apart
 from odrun.sweeps.resuming import LOCK_NAME, held, reconciled, refuse_taken
+from odrun.sweeps.search.settings import JOURNAL_NAME
+from odrun.sweeps.warm.jobs import Jobs
 from odrun.sweeps.warm.trials import LOG_NAME, RECORD_NAME
 
 PLUGIN_MODULE = "hydra_plugins.odrun_sweeper"
 TARGET = f"{PLUGIN_MODULE}.GridSweeper"
 _RECORDING = (warm.TARGET, *clusters.TARGETS)
 """The launchers that write `sweep.json` themselves."""
-_NOTES = (record.SWEEP_NAME, LOCK_NAME, "multirun.yaml")
+_NOTES = (record.SWEEP_NAME, LOCK_NAME, JOURNAL_NAME, "multirun.yaml")
 _TRIAL_NOTES = (RECORD_NAME, LOG_NAME)
 
 
@@ -98,7 +100,7 @@ class GridSweeper(Sweeper):
             lines = record.read_sweep(folder)[1]
             _refuse_all(returns, lines, folder)
             unwritten = _write_result(folder, is_over=True)
-            _tell_failed(lines, folder, unwritten)
+            _tell_failed(lines, folder, unwritten, remedy=self._remedy_of_failed(folder))
         return [list(returns.values())]
 
     def _results(self, arguments: Sequence[str], folder: Path, *, is_resumed: bool) -> dict[int, JobReturn]:
@@ -108,6 +110,11 @@ class GridSweeper(Sweeper):
         overrides = self._parsed(arguments)
         trials = [trial for batch in BasicSweeper.split_arguments(overrides, None) for trial in batch]
         return self._run([self._begun_line(number, trial) for number, trial in enumerate(trials)], folder)
+
+    def _remedy_of_failed(self, folder: Path) -> str:
+        """What can be done about trials that failed."""
+        resume = override("sweep.resume", shown_path(folder))
+        return f"run them again: the same command and {resume} sweep.retry_failed=true"
 
     def _parsed(self, arguments: Sequence[str]) -> list[Override]:
         """The sweeper's own parameters and the arguments."""
@@ -135,34 +142,46 @@ class GridSweeper(Sweeper):
     def _run(self, lines: Sequence[record.TrialLine], folder: Path) -> dict[int, JobReturn]:
         """Run what is left of the trials, a batch at a time, and return what each returned, by its number."""
         assert self.config is not None
-        retried = bool(OmegaConf.select(self.config, "sweep.retry_failed", default=False))
-        left = [line for line in lines if line.is_left or (retried and line.status == "failed")]
-        writer = record.SweepRecord()
-        again = {line.number: replace(line, status="pending", error=None) for line in left}
-        writer.write(folder, [again.get(line.number, line) for line in lines])
+        left = [line for line in lines if self._is_to_run(line)]
+        writer = self._write_waiting(lines, folder)
         returns: dict[int, JobReturn] = {}
         size = self._max_batch_size or max(len(left), 1)
         for start in range(0, len(left), size):
             batch = left[start : start + size]
-            done = dict(zip((line.number for line in batch), self._launched(batch, folder), strict=True))
+            done = self._launched(batch, folder)
             returns |= done
             if not self._is_recorded:
                 writer.write(folder, [_line(writer, number, each, folder) for number, each in done.items()])
         return returns
 
-    def _launched(self, batch: Sequence[record.TrialLine], folder: Path) -> Sequence[JobReturn]:
+    def _is_to_run(self, line: record.TrialLine) -> bool:
+        assert self.config is not None
+        retried = bool(OmegaConf.select(self.config, "sweep.retry_failed", default=False))
+        return line.is_left or (retried and line.status == "failed")
+
+    def _write_waiting(self, lines: Sequence[record.TrialLine], folder: Path) -> record.SweepRecord:
+        """Write the record of the sweep, in which the trials that are to run wait."""
+        writer = record.SweepRecord()
+        waiting = {line.number: replace(line, status="pending", error=None) for line in lines if self._is_to_run(line)}
+        writer.write(folder, [waiting.get(line.number, line) for line in lines])
+        return writer
+
+    def _launched(
+        self, batch: Sequence[record.TrialLine], folder: Path, jobs: Callable[..., Jobs] = Jobs
+    ) -> dict[int, JobReturn]:
+        """Have the launcher run a batch; what each trial returned, by its number."""
         from odrun.sweeps.clusters.launchers import ClusterLauncher
         from odrun.sweeps.warm.client import LaunchError
         from odrun.sweeps.warm.launcher import WarmLauncher
         from odrun.sweeps.warm.stopping import SweepStoppedError
 
         assert self.launcher is not None
-        # Where a trial was, it is again, whatever names trials today.
-        jobs = [[*line.overrides, *([f'hydra.sweep.subdir="{line.dir}"'] if line.dir else [])] for line in batch]
+        known = {line.number: _placed(line) for line in batch}
         try:
             if isinstance(self.launcher, (WarmLauncher, ClusterLauncher)):
-                return self.launcher.launch_numbered({line.number: job for line, job in zip(batch, jobs, strict=True)})
-            return self.launcher.launch(jobs, initial_job_idx=batch[0].number)
+                return self.launcher.launch_jobs(jobs(known))
+            returned = self.launcher.launch(list(known.values()), initial_job_idx=batch[0].number)
+            return dict(zip(known, returned, strict=True))
         except SweepStoppedError as error:
             raise InterruptedRunError(
                 f"the sweep was {error}; what its trials saved is there",
@@ -177,6 +196,11 @@ class GridSweeper(Sweeper):
             raise RunFailedError(
                 str(error), where=str(folder), remedy="hydra/launcher=basic runs without it"
             ) from error
+
+
+def _placed(line: record.TrialLine) -> list[str]:
+    """The overrides of a trial; where it was, it is again, whatever names trials today."""
+    return [*line.overrides, *([f'hydra.sweep.subdir="{line.dir}"'] if line.dir else [])]
 
 
 def _line(writer: record.SweepRecord, number: int, returned: JobReturn, folder: Path) -> record.TrialLine:
@@ -243,7 +267,9 @@ def _fault(line: record.TrialLine) -> str:
     return f"  {line.number} {' '.join(line.overrides)}: {what}"
 
 
-def _tell_failed(lines: Sequence[record.TrialLine], folder: Path, unwritten: RunFailedError | None) -> None:
+def _tell_failed(
+    lines: Sequence[record.TrialLine], folder: Path, unwritten: RunFailedError | None, *, remedy: str
+) -> None:
     """Raise what is to be said of the trials that failed, if any did, now or before the sweep was gone on with.
 
     Without one, `unwritten` is raised if there is such a fault; beside one it is said in a line.
@@ -258,11 +284,7 @@ def _tell_failed(lines: Sequence[record.TrialLine], folder: Path, unwritten: Run
         told += [_fault(line), f"    {folder / line.dir}"]
     if unwritten is not None:
         told.append(f"{unwritten.what}: {unwritten.where}")
-    raise RunFailedError(
-        "\n".join(told),
-        remedy=f"run them again: the same command and {override('sweep.resume', shown_path(folder))} "
-        "sweep.retry_failed=true",
-    )
+    raise RunFailedError("\n".join(told), remedy=remedy)
 
 
 def _say(line: str) -> None:

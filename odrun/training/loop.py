@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from odrun.compat.inputs import Features, Labels
 from odrun.compat.tensorflow import tf
+from odrun.runs.summary import CALLBACK, StoppedBy
 from odrun.training.step import Trainer
 
 
@@ -21,10 +22,12 @@ class Control:
 
     def __init__(self) -> None:
         self.reason: str | None = None
+        self.by: StoppedBy | None = None
 
-    def stop(self, reason: str) -> None:
-        """End training with this step, as if it were the last; the first `reason` given is kept."""
-        self.reason = self.reason or reason
+    def stop(self, reason: str, *, by: StoppedBy = CALLBACK) -> None:
+        """End training with this step, as if it were the last; the first `reason` given, and who gave it, is kept."""
+        if self.reason is None:
+            self.reason, self.by = reason, by
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pytest
 from odrun.commands.course import Course
 from odrun.errors import InputError, InterruptedRunError, RunFailedError
 from odrun.runs.directory import RunDirectory
-from odrun.runs.summary import Best, Summary, Throughput
+from odrun.runs.summary import EARLY_STOPPING, Best, Summary, Throughput
 from odrun.settings import METRIC_KEYS
 
 METRICS = {key: number / 100 for number, key in enumerate(METRIC_KEYS)}
@@ -60,6 +60,7 @@ def test_the_file_has_the_keys_of_the_interface(tmp_path: Path) -> None:
         "error",
         "ledger",
         "exported",
+        "stopped_by",
     ]
     assert list(content["timings"]) == [
         "import_s",
@@ -90,9 +91,10 @@ def test_a_resume_is_in_the_summary_before_the_run_ends_and_after_it(tmp_path: P
 
 def test_a_run_that_ended_before_its_last_step_says_so(tmp_path: Path) -> None:
     with Course(RunDirectory(tmp_path)) as course:
-        course.is_stopped_early = True
+        course.stopped_by = EARLY_STOPPING
 
-    assert summary(tmp_path).status == "stopped_early"
+    told = summary(tmp_path)
+    assert (told.status, told.stopped_by) == ("stopped_early", "early_stopping")
 
 
 def test_a_run_that_fails_says_so_in_the_words_of_its_error(tmp_path: Path) -> None:

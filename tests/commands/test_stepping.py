@@ -22,7 +22,7 @@ from odrun.config.jobs import composed
 from odrun.errors import InterruptedRunError, RunFailedError
 from odrun.report.terminal import Terminal
 from odrun.runs.directory import RunDirectory
-from odrun.runs.summary import Summary
+from odrun.runs.summary import MAX_MINUTES, Summary
 from odrun.settings import TrainJob
 from odrun.tracking.tracker import NullTracker
 from odrun.training.callbacks import Callback
@@ -117,7 +117,7 @@ def test_training_that_goes_well_saves_and_evaluates_its_last_step(tmp_path: Pat
 
     assert subject.checkpoints.done == ["save 4", "save 6"]
     assert subject.evaluations.evaluated == [6]
-    assert (subject.course.steps, subject.course.is_stopped_early) == (6, False)
+    assert (subject.course.steps, subject.course.stopped_by) == (6, None)
 
 
 def test_a_resumed_training_catches_up_before_it_goes_on(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_the_end_of_the_time_ends_training_as_if_it_were_done(tmp_path: Path) ->
     assert 2 <= last < 100
     assert subject.evaluations.evaluated == [last]
     assert subject.checkpoints.done == [f"save {last}"]
-    assert subject.course.is_stopped_early
+    assert subject.course.stopped_by == MAX_MINUTES
     assert "0.002 minutes are over (train.max_minutes)" in shown(subject)
     with subject.course:
         pass

@@ -40,7 +40,10 @@ FAILED = Summary(
 )
 
 
-@pytest.mark.parametrize("summary", [COMPLETED, FAILED], ids=["completed", "failed"])
+PRUNED = dataclasses.replace(COMPLETED, status="stopped_early", stopped_by="pruning")
+
+
+@pytest.mark.parametrize("summary", [COMPLETED, FAILED, PRUNED], ids=["completed", "failed", "pruned"])
 def test_what_is_written_is_read_back_equal(tmp_path: Path, summary: Summary) -> None:
     summary.write(tmp_path / "summary.json")
     assert Summary.read(tmp_path / "summary.json") == summary
@@ -60,12 +63,13 @@ def test_the_keys_are_those_of_the_interface() -> None:
         "error": None,
         "ledger": None,
         "exported": ["latency_ms", "size_mb"],
+        "stopped_by": None,
     }
 
 
-def test_a_summary_of_before_ledger_and_export_is_read(tmp_path: Path) -> None:
+def test_a_summary_of_the_first_versions_is_read(tmp_path: Path) -> None:
     node = json.loads(dataclasses.replace(COMPLETED, exported=None).to_json())
-    del node["ledger"], node["exported"]
+    del node["ledger"], node["exported"], node["stopped_by"]
     (tmp_path / "summary.json").write_text(json.dumps(node))
     assert Summary.read(tmp_path / "summary.json") == dataclasses.replace(COMPLETED, exported=None)
 
@@ -91,6 +95,8 @@ def test_what_is_no_finite_number_is_written_as_null(tmp_path: Path, value: floa
         ({"resumed_from": (-5,)}, "below 0"),
         ({"error": "boom"}, "a failed run, and no other"),
         ({"status": "failed"}, "a failed run, and no other"),
+        ({"stopped_by": "pruning"}, "status is 'completed' and stopped_by is 'pruning'"),
+        ({"status": "stopped_early", "stopped_by": "prunning"}, "did you mean pruning"),
         ({"best": None}, "belong together"),
         ({"metrics": {"AP": 0.5}}, "missing or unknown: AP50"),
         ({"metrics": COMPLETED.metrics | {"mAP": 1.0}}, "missing or unknown: mAP"),

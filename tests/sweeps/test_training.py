@@ -82,3 +82,19 @@ def test_a_signal_lets_the_running_training_save_and_ends_the_sweep_with_its_sta
     assert summary["status"] == "interrupted"
     assert (run / "checkpoints" / f"ckpt-{summary['steps']}.index").is_file()
     assert "odrun: the sweep was stopped by SIGINT; what its trials saved is there\n" in told
+
+
+def test_a_search_ends_a_training_that_promises_less_and_tells_it_as_pruned(tmp_path: Path, shapes: Path) -> None:
+    space = ("train.learning_rate=0.01,1e-9", "hydra/sweeper=search", "hydra.sweeper.sampler=grid")
+    rule = ("hydra.sweeper.pruner=hyperband", "hydra.sweeper.objectives=[loss/total]", "eval.metric=loss/total")
+    process = started(tmp_path, shapes, *space, *rule, "train.steps=8", "eval.every=4", "tracking=none")
+    told, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, told
+    trials = sweep_of(tmp_path)["trials"]
+    assert [trial["status"] for trial in trials] == ["completed", "pruned"], told
+    summaries = [json.loads((tmp_path / "sweep" / trial["dir"] / "summary.json").read_text()) for trial in trials]
+    assert [(summary["steps"], summary["stopped_by"]) for summary in summaries] == [(8, None), (4, "pruning")]
+    assert (
+        "promises less than what the search has seen"
+        in (tmp_path / "sweep" / trials[1]["dir"] / "output.log").read_text()
+    )

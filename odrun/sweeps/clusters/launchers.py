@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,12 @@ from odrun.sweeps.clusters.errand import Errand
 from odrun.sweeps.clusters.settings import RAY_MODULE, SUBMITIT_MODULE
 from odrun.sweeps.clusters.watch import Watch
 from odrun.sweeps.record import SweepRecord
+from odrun.sweeps.warm.accounts import Accounts
 from odrun.sweeps.warm.board import Board
 from odrun.sweeps.warm.child import Order, Work, pickled_work
 from odrun.sweeps.warm.client import LaunchError
-from odrun.sweeps.warm.launcher import common_overrides, trial_config, trial_directory
+from odrun.sweeps.warm.jobs import Jobs
+from odrun.sweeps.warm.launcher import trial_config, trial_directory
 from odrun.sweeps.warm.trials import Trial
 
 _RESULTS_NAME = ".trials"
@@ -46,11 +48,13 @@ class ClusterLauncher(Launcher):
         self._work = Work(task_function, hydra_context)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run a batch of trials and return what each returned, in their order; see `launch_numbered`."""
-        return self.launch_numbered(dict(enumerate(job_overrides, start=initial_job_idx)))
+        """Run a batch of trials and return what each returned, in their order; see `launch_jobs`."""
+        known = dict(enumerate(job_overrides, start=initial_job_idx))
+        returned = self.launch_jobs(Jobs(known))
+        return [returned[number] for number in known]
 
-    def launch_numbered(self, jobs: Mapping[int, Sequence[str]]) -> Sequence[JobReturn]:
-        """Run trials, each the overrides of a job by its number in the sweep; return what each returned, in order.
+    def launch_jobs(self, jobs: Jobs) -> dict[int, JobReturn]:
+        """Run trials; return what each returned, by its number in the sweep.
 
         Raises:
             SweepStoppedError: SIGINT or SIGTERM came; the cluster has been told to stop the trials.
@@ -66,25 +70,31 @@ class ClusterLauncher(Launcher):
             payload = pickled_work(self._work)
         except Exception as error:
             raise LaunchError(f"the task function cannot be given to another machine: {error}") from error
-        errands, trials = {}, []
-        for number, overrides in jobs.items():
-            config = trial_config(self._work, self._config, number, list(overrides))
-            trial = Trial(number, tuple(filter_overrides(overrides)), trial_directory(config))
-            result = sweep / _RESULTS_NAME / f"{number}.pickle"
-            result.parent.mkdir(parents=True, exist_ok=True)
-            order = Order(number, pickle.dumps(config), {}, trial.log, result)
-            errands[number] = Errand(order, trial.directory, sweep, Path.cwd(), payload)
-            trials.append(trial)
-        board = Board(sys.stdout, common=common_overrides(list(jobs.values())))
-        watch = Watch(sweep, trials, errands, self._earlier, hook=self._hook, board=board)
+        board = Board(sys.stdout, common=jobs.common)
+        accounts = Accounts(sweep, self._earlier, hook=self._hook, board=board, is_here=False)
+        watch = Watch(
+            accounts,
+            [self._planned(number, overrides, sweep, payload) for number, overrides in jobs.known.items()],
+            later=(self._planned(number, overrides, sweep, payload) for number, overrides in jobs.later),
+            at_a_time=jobs.at_a_time,
+        )
         try:
             with board, self._cluster() as cluster:
                 watch.run(cluster)
         finally:
             with suppress(OSError):
                 (sweep / _RESULTS_NAME).rmdir()
-        self._earlier += watch.trials.values()
-        return [watch.returned[trial.number] for trial in trials]
+        self._earlier += accounts.trials.values()
+        return accounts.returned
+
+    def _planned(self, number: int, overrides: Sequence[str], sweep: Path, payload: bytes) -> tuple[Errand, Trial]:
+        """What the cluster is given of a trial, and the trial."""
+        config = trial_config(self._work, self._config, number, list(overrides))
+        trial = Trial(number, tuple(filter_overrides(overrides)), trial_directory(config))
+        result = sweep / _RESULTS_NAME / f"{number}.pickle"
+        result.parent.mkdir(parents=True, exist_ok=True)
+        order = Order(number, pickle.dumps(config), {}, trial.log, result)
+        return Errand(order, trial.directory, sweep, Path.cwd(), payload), trial
 
     @abstractmethod
     def _cluster(self) -> Cluster:

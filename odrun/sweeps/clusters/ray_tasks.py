@@ -22,7 +22,7 @@ _KNOCK_S = 10.0
 
 
 class RayTasks:
-    """The tasks of one batch, with the settings of `RayConf`; a Ray that was started for them ends with the context."""
+    """The tasks of one launch, with the settings of `RayConf`; a Ray started for them ends with the context."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._init = dict(settings["init"])
@@ -77,13 +77,14 @@ class RayTasks:
             task = ray.remote(**options)(_run)
         except (ValueError, TypeError) as error:
             raise RunFailedError(f"Ray does not take the trials: {error}", where="hydra.launcher.ray.remote") from error
-        self._references = {
-            number: task.options(name=f"odrun trial {number}").remote(errand) for number, errand in errands.items()
-        }
+        for number, errand in errands.items():
+            self._references[number] = task.options(name=f"odrun trial {number}").remote(errand)
 
     def ended(self, *, now: bool) -> list[int]:
         """The numbers of those that have ended since it was last asked."""
         del now
+        if self._ended == set(self._references):
+            return []
         waiting = {self._references[number]: number for number in self._references if number not in self._ended}
         done, _ = ray.wait(list(waiting), num_returns=len(waiting), timeout=0)
         found = [waiting[reference] for reference in done]

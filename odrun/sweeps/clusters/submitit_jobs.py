@@ -28,7 +28,7 @@ _OWN_LINES = ("submitit INFO", "submitit WARNING")
 
 
 class SubmititJobs:
-    """The jobs of one batch, with the settings of `SubmititConf` or `SlurmConf`."""
+    """The jobs of one launch, with the settings of `SubmititConf` or `SlurmConf`."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._settings = settings
@@ -61,7 +61,7 @@ class SubmititJobs:
             Path(self._settings["submitit_folder"]).rmdir()
 
     def submit(self, errands: Mapping[int, Errand]) -> None:
-        """Have the errands run as one array.
+        """Have the errands run, as one array.
 
         Raises:
             RunFailedError: `sbatch` refused them.
@@ -77,7 +77,7 @@ class SubmititJobs:
                 where=f"hydra/launcher=submitit_{self._cluster}",
                 remedy="the settings hydra.launcher.NAME are what sbatch was asked for; null leaves one to the cluster",
             ) from error
-        self._jobs = dict(zip(errands, jobs, strict=True))
+        self._jobs |= zip(errands, jobs, strict=True)
 
     def ended(self, *, now: bool) -> list[int]:
         """The numbers of those that have ended since it was last asked."""

@@ -4,48 +4,46 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from collections import deque
+from collections.abc import Iterator, Sequence
 
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobStatus
 
 from odrun.errors import OdrunError
 from odrun.runs.directory import RunDirectory
 from odrun.runs.summary import Summary
 from odrun.sweeps.clusters.cluster import Cluster
 from odrun.sweeps.clusters.errand import Errand
-from odrun.sweeps.warm.board import Board
-from odrun.sweeps.warm.hooks import Hook, Progress
+from odrun.sweeps.warm.accounts import Accounts
 from odrun.sweeps.warm.outcome import error_of, failed, result_of
 from odrun.sweeps.warm.stopping import Signals, SweepStoppedError
 from odrun.sweeps.warm.trials import Trial
 
 
 class Watch:
-    """Gives the trials of the sweep in the folder `sweep` to a cluster and waits; results are in `returned`."""
+    """Gives trials to a cluster and waits: those that are `known`, then those of `later`; results are in `accounts`.
+
+    The cluster has at most `at_a_time` of them at a time, all at once if that is `None`; a trial of `later` is asked
+    for when it can be given.
+    """
 
     def __init__(
         self,
-        sweep: Path,
-        trials: Sequence[Trial],
-        errands: Mapping[int, Errand],
-        earlier: Sequence[Trial],
+        accounts: Accounts,
+        known: Sequence[tuple[Errand, Trial]],
         *,
-        hook: Hook,
-        board: Board,
+        later: Iterator[tuple[Errand, Trial]],
+        at_a_time: int | None,
     ) -> None:
-        self._sweep = sweep
-        self._errands = errands
-        self._earlier = tuple(earlier)
-        self._hook = hook
-        self._board = board
-        self.trials = {trial.number: trial for trial in trials}
-        self.returned: dict[int, JobReturn] = {}
-        self._progress: dict[int, Progress] = {}
+        self._accounts = accounts
+        self._later = later
+        self._at_a_time = at_a_time
+        self._errands: dict[int, Errand] = {}
+        self._pending: deque[int] = deque()
+        self._given: set[int] = set()
         self._signals: list[int] = []
-        self._warned: set[str] = set()
+        for errand, trial in known:
+            self._add(errand, trial)
 
     def run(self, cluster: Cluster) -> None:
         """Run all trials.
@@ -55,11 +53,14 @@ class Watch:
                 wait for that.
             RunFailedError: the cluster does not take them.
         """
-        self._tell()
+        self._accounts.tell()
         with Signals(self._signals):
-            cluster.submit(self._errands)
             is_stopping = False
-            while len(self.returned) < len(self.trials) and len(self._signals) < 2:
+            while len(self._signals) < 2 and (self._given or not self._signals):
+                if not self._signals:
+                    self._give(cluster)
+                if not self._given:
+                    break
                 time.sleep(cluster.poll_s)
                 if self._signals and not is_stopping:
                     is_stopping = True
@@ -67,20 +68,43 @@ class Watch:
                 for number in cluster.ended(now=is_stopping):
                     self._end(number, cluster)
                 self._look()
-        for number in set(self.trials) - set(self.returned):
-            self._change(number, status="interrupted", ended=time.time(), reason=self._stopped_by())
+        for number in set(self._accounts.trials) - set(self._accounts.returned):
+            self._accounts.change(number, status="interrupted", ended=time.time(), reason=self._stopped_by())
         if self._signals:
             raise SweepStoppedError(self._signals[0])
 
+    def _give(self, cluster: Cluster) -> None:
+        """Give the cluster all the trials that it has places for."""
+        new = {}
+        while (self._at_a_time is None or len(self._given) < self._at_a_time) and self._has_next():
+            number = self._pending.popleft()
+            new[number] = self._errands[number]
+            self._given.add(number)
+        if new:
+            cluster.submit(new)
+
+    def _has_next(self) -> bool:
+        """Whether a trial waits to be given; if none does, a later one is asked for."""
+        if not self._pending and (found := next(self._later, None)) is not None:
+            self._add(*found)
+            self._accounts.tell()
+        return bool(self._pending)
+
+    def _add(self, errand: Errand, trial: Trial) -> None:
+        self._accounts.trials[trial.number] = trial
+        self._errands[trial.number] = errand
+        self._pending.append(trial.number)
+
     def _stop(self, cluster: Cluster) -> None:
-        waiting = [number for number in self.trials if number not in self.returned]
+        waiting = sorted(self._given)
         name = signal.Signals(self._signals[0]).name
-        self._board.say(f"{name}: the trials ({len(waiting)}) are stopped in order; again: not waited for")
+        self._accounts.board.say(f"{name}: the trials ({len(waiting)}) are stopped in order; again: not waited for")
         for number in waiting:
             cluster.stop(number)
 
     def _end(self, number: int, cluster: Cluster) -> None:
-        order, trial = self._errands[number].order, self.trials[number]
+        self._given.discard(number)
+        order, trial = self._errands[number].order, self._accounts.trials[number]
         reason, status = None, "completed"
         fault = None if self._signals or order.result.is_file() else cluster.fault(number)
         # Finding out takes time, in which a result that another machine has written may come into sight.
@@ -91,18 +115,15 @@ class Watch:
             if isinstance(fault, OdrunError):
                 returned.return_value = fault
         elif returned.status == JobStatus.FAILED:
-            reason, status = self._hook.told(error_of(returned)), "failed"
+            reason, status = self._accounts.hook.told(error_of(returned)), "failed"
         order.result.unlink(missing_ok=True)
-        self.returned[number] = returned
-        self._progress[number] = self._hook.progress(trial.directory)
-        self._change(number, status=status, ended=time.time(), reason=reason)
-        self._board.ended(self.trials[number], self._progress[number])
+        self._accounts.end(number, returned, status=status, reason=reason)
 
     def _reason(self, trial: Trial, fault: BaseException | str | None) -> tuple[str, str]:
         """Why a trial left no result, and whether it failed or was only stopped."""
         if self._signals:
             return self._stopped_by(), "interrupted"
-        told = self._hook.told(fault) if isinstance(fault, BaseException) else str(fault)
+        told = self._accounts.hook.told(fault) if isinstance(fault, BaseException) else str(fault)
         summary = RunDirectory(trial.directory).summary
         if summary.is_file() and (saved := Summary.read(summary)).status == "interrupted":
             what = f"the cluster stopped it after step {saved.steps}, and did not start it again"
@@ -113,38 +134,10 @@ class Watch:
         return f"stopped by {signal.Signals(self._signals[0]).name}"
 
     def _look(self) -> None:
-        """See which have begun and how far they are, and show it."""
-        seen = {}
-        for number, trial in self.trials.items():
+        """See which have begun and how far they are."""
+        for number, trial in list(self._accounts.trials.items()):
             if trial.status == "pending" and trial.log.is_file():
-                self._change(number, status="running", started=time.time())
-                self._board.started(self.trials[number])
-            if self.trials[number].status == "running":
-                seen[number] = self._hook.progress(trial.directory)
-        if any(self._progress.get(number) != progress for number, progress in seen.items()):
-            self._progress.update(seen)
-            self._tell()
-        self._board.show(list(self.trials.values()), self._progress)
-
-    def _change(self, number: int, **changes: Any) -> None:
-        trial = self.trials[number] = replace(self.trials[number], **changes)
-        try:
-            if trial.directory.is_dir():
-                trial.write()
-        except OSError as error:
-            self._warn(f"the record of a trial cannot be written: {error.strerror}")
-        self._tell()
-
-    def _tell(self) -> None:
-        everything = [*self._earlier, *self.trials.values()]
-        try:
-            self._hook.changed(self._sweep, everything)
-        except OSError as error:
-            self._warn(f"the record of the sweep cannot be written: {error.strerror}")
-        self._board.show(everything, self._progress)
-
-    def _warn(self, fact: str) -> None:
-        """Say it once."""
-        if fact not in self._warned:
-            self._warned.add(fact)
-            self._board.say(fact)
+                self._accounts.change(number, status="running", started=time.time())
+                self._accounts.board.started(self._accounts.trials[number])
+        trials = self._accounts.trials.items()
+        self._accounts.look([number for number, trial in trials if trial.status == "running"])

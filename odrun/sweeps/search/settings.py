@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Optional
+from pathlib import Path
+from typing import Any, Optional
 
 from odrun.errors import InputError, nearest
 from odrun.settings import METRIC_KEYS, VALIDATION_LOSS
@@ -12,6 +14,10 @@ from odrun.settings import METRIC_KEYS, VALIDATION_LOSS
 PLUGIN_MODULE = "hydra_plugins.odrun_search"
 TARGET = f"{PLUGIN_MODULE}.SearchSweeper"
 SAMPLERS = ("tpe", "random", "grid", "sobol")
+PRUNERS = ("none", "median", "hyperband")
+PRUNER_KEY = "hydra.sweeper.pruner"
+CALLBACK = "odrun.sweeps.search.callback.Pruning"
+JOURNAL_NAME = "study.journal"
 COSTS = ("latency_ms", "size_mb", "total_s")
 """What a trial costs, beside what it is worth; the lowest is the best."""
 
@@ -20,9 +26,11 @@ COSTS = ("latency_ms", "size_mb", "total_s")
 class SearchSweeperConf:
     """A search ends after `n_trials` or `minutes`, whichever comes first; null is no limit.
 
-    `n_jobs` trials are asked for at a time; null stands for as many as the launcher runs at a time.
+    `n_jobs` trials run at a time; null stands for as many as the launcher runs at a time. `minutes` count from the
+    beginning of the search, also if it is gone on with; trials that run when they are over are not ended.
     `objectives` are names of COCO metrics and validation losses, or of `latency_ms`, `size_mb` and `total_s`; none
-    stands for `eval.metric`. `params` maps keys to sweeps in Hydra's override grammar, as on the command line.
+    stands for `eval.metric`. With a `pruner` a trial whose evaluations promise little is ended early, not before step
+    `warmup_steps`. `params` maps keys to sweeps in Hydra's override grammar, as on the command line.
     """
 
     _target_: str = TARGET
@@ -32,10 +40,14 @@ class SearchSweeperConf:
     n_jobs: Optional[int] = None  # noqa: UP045
     seed: int = 0
     objectives: list[str] = field(default_factory=list)
+    pruner: str = "none"
+    warmup_steps: int = 0
     params: Optional[dict[str, str]] = None  # noqa: UP045
 
     def __post_init__(self) -> None:
         _check(self.sampler in SAMPLERS, "sampler", self.sampler, nearest(self.sampler, SAMPLERS))
+        _check(self.pruner in PRUNERS, "pruner", self.pruner, nearest(self.pruner, PRUNERS))
+        _check(self.warmup_steps >= 0, "warmup_steps", self.warmup_steps, "0 or more")
         _check(self.n_trials is None or self.n_trials >= 1, "n_trials", self.n_trials, "null or 1 or more")
         _check(self.minutes is None or self.minutes > 0, "minutes", self.minutes, "null or above 0")
         _check(self.n_trials is not None or self.minutes is not None, "n_trials", None, "give it, or minutes")
@@ -43,6 +55,14 @@ class SearchSweeperConf:
         for name in self.objectives:
             known = name in (*METRIC_KEYS, *COSTS) or name.startswith(VALIDATION_LOSS)
             _check(known, "objectives", name, nearest(name, (*METRIC_KEYS, *COSTS, f"{VALIDATION_LOSS}total")))
+
+
+def callbacks_of(sweeper: Mapping[str, Any], folder: Path, number: int, metric: str) -> dict[str, Mapping[str, Any]]:
+    """What a trial of the sweep in `folder` is to call back beside its own, by `hydra.sweeper`; `metric` is its own."""
+    if sweeper["_target_"] != TARGET or sweeper["pruner"] == "none":
+        return {}
+    objective = next(iter(sweeper["objectives"]), metric)
+    return {PRUNER_KEY: {"_target_": CALLBACK, "folder": str(folder), "number": number, "objective": objective}}
 
 
 def is_maximized(objective: str) -> bool:

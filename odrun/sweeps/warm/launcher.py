@@ -6,7 +6,7 @@ import pickle
 import sys
 import tempfile
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,12 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from odrun.sweeps.warm.accounts import Accounts
 from odrun.sweeps.warm.board import Board
 from odrun.sweeps.warm.child import Order, Work
 from odrun.sweeps.warm.client import Server, can_fork, start_server
 from odrun.sweeps.warm.hooks import load_hook
+from odrun.sweeps.warm.jobs import Jobs
 from odrun.sweeps.warm.resources import gpu_variables, thread_variables, usable_cores, usable_gpus
 from odrun.sweeps.warm.settings import AUTO, PLUGIN_MODULE, WarmLauncherConf
 from odrun.sweeps.warm.supervision import Supervision
@@ -47,11 +49,13 @@ class WarmLauncher(Launcher):
         self._work = Work(task_function, hydra_context)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run a batch of trials and return what each returned, in their order; see `launch_numbered`."""
-        return self.launch_numbered(dict(enumerate(job_overrides, start=initial_job_idx)))
+        """Run a batch of trials and return what each returned, in their order; see `launch_jobs`."""
+        known = dict(enumerate(job_overrides, start=initial_job_idx))
+        returned = self.launch_jobs(Jobs(known))
+        return [returned[number] for number in known]
 
-    def launch_numbered(self, jobs: Mapping[int, Sequence[str]]) -> Sequence[JobReturn]:
-        """Run trials, each the overrides of a job by its number in the sweep; return what each returned, in order.
+    def launch_jobs(self, jobs: Jobs) -> dict[int, JobReturn]:
+        """Run trials; return what each returned, by its number in the sweep.
 
         Raises:
             SweepStoppedError: SIGINT or SIGTERM came; the trials have been stopped.
@@ -62,24 +66,17 @@ class WarmLauncher(Launcher):
         configure_log(self._config.hydra.hydra_logging, self._config.hydra.verbose)
         sweep = Path(str(self._config.hydra.sweep.dir)).absolute()
         sweep.mkdir(parents=True, exist_ok=True)
-        board = Board(sys.stdout, common=common_overrides(list(jobs.values())))
-        places = gpu_variables(self._settings, usable_gpus())
+        board = Board(sys.stdout, common=jobs.common)
+        places = gpu_variables(self._settings, usable_gpus())[: jobs.at_a_time]
         self._open(board)
-        orders, trials = {}, []
-        for number, overrides in jobs.items():
-            order, trial = self._planned(number, list(overrides))
-            orders[number] = order
-            trials.append(trial)
+        accounts = Accounts(sweep, self._earlier, hook=self._hook, board=board, is_here=True)
         supervision = Supervision(
             self._settings,
-            sweep,
-            trials,
-            orders,
-            earlier=self._earlier,
+            accounts,
+            [self._planned(number, list(overrides)) for number, overrides in jobs.known.items()],
+            later=(self._planned(number, list(overrides)) for number, overrides in jobs.later),
             places=places,
             open_server=lambda: self._open(board),
-            hook=self._hook,
-            board=board,
         )
         try:
             with board:
@@ -87,8 +84,8 @@ class WarmLauncher(Launcher):
         except BaseException:
             self.close()
             raise
-        self._earlier += supervision.trials.values()
-        return [supervision.returned[number] for number in jobs]
+        self._earlier += accounts.trials.values()
+        return accounts.returned
 
     def close(self) -> None:
         """End the server and all that it runs; the next batch starts another."""
@@ -141,11 +138,6 @@ def trial_config(work: Work, config: DictConfig, number: int, overrides: list[st
         composed.hydra.job.id = number
         composed.hydra.job.num = number
     return composed
-
-
-def common_overrides(job_overrides: Sequence[Sequence[str]]) -> set[str]:
-    """The overrides of every one of several jobs."""
-    return set.intersection(*map(set, job_overrides)) if len(job_overrides) > 1 else set()
 
 
 def trial_directory(config: DictConfig) -> Path:

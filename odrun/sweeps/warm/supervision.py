@@ -6,17 +6,14 @@ import contextlib
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobStatus
 
-from odrun.sweeps.warm.board import Board
+from odrun.sweeps.warm.accounts import Accounts
 from odrun.sweeps.warm.child import Order
 from odrun.sweeps.warm.client import LaunchError, Server
-from odrun.sweeps.warm.hooks import Hook, Progress
 from odrun.sweeps.warm.outcome import error_of, exit_reason, failed, result_of
 from odrun.sweeps.warm.resources import resident_mb
 from odrun.sweeps.warm.server import Ended, Event, Started
@@ -41,41 +38,35 @@ class _Running:
 
 
 class Supervision:
-    """Runs `trials` of the sweep in the folder `sweep`, each by its order, by a server that `open_server` opens.
+    """Runs the trials that are `known`, each by its order, and then those of `later`, by a server that is opened.
 
-    `places` is what the environment says at each of the places where trials run at a time. Results are in `returned`.
+    `places` is what the environment says at each of the places where trials run at a time; a trial of `later` is asked
+    for when one is free. Results are in `accounts`.
     """
 
     def __init__(
         self,
         settings: WarmLauncherConf,
-        sweep: Path,
-        trials: Sequence[Trial],
-        orders: Mapping[int, Order],
+        accounts: Accounts,
+        known: Sequence[tuple[Order, Trial]],
         *,
-        earlier: Sequence[Trial],
+        later: Iterator[tuple[Order, Trial]],
         places: Sequence[Mapping[str, str]],
         open_server: Callable[[], Server],
-        hook: Hook,
-        board: Board,
     ) -> None:
         self._settings = settings
-        self._sweep = sweep
-        self._earlier = tuple(earlier)
-        self._orders = orders
+        self._accounts = accounts
+        self._later = later
         self._places = places
         self._open_server = open_server
-        self._hook = hook
-        self._board = board
-        self.trials = {trial.number: trial for trial in trials}
-        self.returned: dict[int, JobReturn] = {}
-        self._pending = deque(trial.number for trial in trials)
+        self._orders: dict[int, Order] = {}
+        self._pending: deque[int] = deque()
         self._running: dict[int, _Running] = {}
-        self._progress: dict[int, Progress] = {}
         self._signals: list[int] = []
         self._is_stopping = False
-        self._warned: set[str] = set()
         self._looked_at = 0.0
+        for order, trial in known:
+            self._add(order, trial)
 
     def run(self) -> None:
         """Run all trials.
@@ -84,10 +75,10 @@ class Supervision:
             SweepStoppedError: a signal came.
             LaunchError: no server can be started.
         """
-        self._tell()
+        self._accounts.tell()
         with Signals(self._signals):
             server = self._open_server()
-            while self._running or (self._pending and not self._signals):
+            while self._running or (not self._signals and self._has_next()):
                 server = self._advanced(server)
         if self._signals:
             raise SweepStoppedError(self._signals[0])
@@ -95,7 +86,7 @@ class Supervision:
     def _advanced(self, server: Server) -> Server:
         """One round: start what has room, hear what has ended, end what takes too much."""
         try:
-            while self._pending and len(self._running) < len(self._places) and not self._signals:
+            while not self._signals and len(self._running) < len(self._places) and self._has_next():
                 self._start(server, self._pending.popleft())
             for event in server.events(WAIT_S):
                 self._hear(event)
@@ -112,6 +103,17 @@ class Supervision:
         self._look()
         return server
 
+    def _has_next(self) -> bool:
+        """Whether a trial waits for its place; if none does, a later one is asked for."""
+        if not self._pending and (found := next(self._later, None)) is not None:
+            self._add(*found)
+        return bool(self._pending)
+
+    def _add(self, order: Order, trial: Trial) -> None:
+        self._accounts.trials[trial.number] = trial
+        self._orders[trial.number] = order
+        self._pending.append(trial.number)
+
     def _start(self, server: Server, number: int) -> None:
         taken = {running.place for running in self._running.values()}
         place = next(place for place in range(len(self._places)) if place not in taken)
@@ -119,22 +121,24 @@ class Supervision:
         order = self._orders[number]
         with contextlib.suppress(OSError):
             order.log.parent.mkdir(parents=True, exist_ok=True)
-        self._change(number, status="running", started=time.time())
+        self._accounts.change(number, status="running", started=time.time())
         server.submit(replace(order, environment={**order.environment, **self._places[place]}))
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, Started):
             self._running[event.number].since = time.monotonic()
-            self._change(event.number, pid=event.pid)
-            self._board.started(self.trials[event.number])
+            self._accounts.change(event.number, pid=event.pid)
+            self._accounts.board.started(self._accounts.trials[event.number])
         elif isinstance(event, Ended):
             self._end(event.number, event.status, None)
         elif event.fault is not None:
-            self._warn(f"not everything can be imported ahead, so each trial imports for itself: {event.fault}")
+            self._accounts.warn(
+                f"not everything can be imported ahead, so each trial imports for itself: {event.fault}"
+            )
 
     def _end(self, number: int, status: int | None, fault: str | None) -> None:
         running = self._running.pop(number)
-        order, trial = self._orders[number], self.trials[number]
+        order, trial = self._orders[number], self._accounts.trials[number]
         returned = result_of(order)
         order.result.unlink(missing_ok=True)
         reason = running.reason or fault
@@ -145,20 +149,18 @@ class Supervision:
         else:
             outcome = "failed"
         if outcome == "failed" and reason is None:
-            reason = exit_reason(status, trial) if returned is None else self._hook.told(error_of(returned))
+            reason = exit_reason(status, trial) if returned is None else self._accounts.hook.told(error_of(returned))
         if returned is None or (outcome == "failed" and running.reason is not None):
             returned = failed(order, trial, reason or outcome)
-        self.returned[number] = returned
-        self._progress[number] = self._hook.progress(trial.directory)
-        self._change(number, status=outcome, ended=time.time(), exit_status=status, reason=reason)
-        self._board.ended(self.trials[number], self._progress[number])
+        self._accounts.end(number, returned, status=outcome, exit_status=status, reason=reason)
 
     def _stop(self, server: Server) -> None:
         """Pass the first signal on to the trials; at the second one end them at once."""
         if self._signals and not self._is_stopping:
             self._is_stopping = True
             name = signal.Signals(self._signals[0]).name
-            self._board.say(f"{name}: running trials ({len(self._running)}) are stopped in order; again: at once")
+            told = f"{name}: running trials ({len(self._running)}) are stopped in order; again: at once"
+            self._accounts.board.say(told)
             for number in self._running:
                 server.send(number, self._signals[0])
         if len(self._signals) > 1:
@@ -170,7 +172,7 @@ class Supervision:
         """End trials that take too long or too much memory."""
         limit_s, limit_mb, now = self._settings.timeout_s, self._settings.memory_mb, time.monotonic()
         for number, running in self._running.items():
-            pid = self.trials[number].pid
+            pid = self._accounts.trials[number].pid
             if running.is_killed or pid is None:
                 continue
             if running.told_at is not None:
@@ -189,36 +191,7 @@ class Supervision:
         server.send(number, getattr(signal, "SIGKILL", signal.SIGTERM))
 
     def _look(self) -> None:
-        """See how far the trials are, and show it."""
-        now = time.monotonic()
-        if now - self._looked_at < LOOK_S:
-            return
-        self._looked_at = now
-        seen = {number: self._hook.progress(self.trials[number].directory) for number in self._running}
-        if any(self._progress.get(number) != progress for number, progress in seen.items()):
-            self._progress.update(seen)
-            self._tell()
-        self._board.show(list(self.trials.values()), self._progress)
-
-    def _change(self, number: int, **changes: Any) -> None:
-        self.trials[number] = replace(self.trials[number], **changes)
-        try:
-            self.trials[number].write()
-        except OSError as error:
-            # The trials go on; what they wrote themselves is there.
-            self._warn(f"the record of a trial cannot be written: {error.strerror}")
-        self._tell()
-
-    def _tell(self) -> None:
-        everything = [*self._earlier, *self.trials.values()]
-        try:
-            self._hook.changed(self._sweep, everything)
-        except OSError as error:
-            self._warn(f"the record of the sweep cannot be written: {error.strerror}")
-        self._board.show(everything, self._progress)
-
-    def _warn(self, fact: str) -> None:
-        """Say it once."""
-        if fact not in self._warned:
-            self._warned.add(fact)
-            self._board.say(fact)
+        """See how far the trials are, now and then."""
+        if time.monotonic() - self._looked_at >= LOOK_S:
+            self._looked_at = time.monotonic()
+            self._accounts.look(list(self._running))

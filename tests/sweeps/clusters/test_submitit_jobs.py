@@ -119,6 +119,25 @@ def test_ctrl_c_in_a_terminal_lets_the_trials_save(start: Start) -> None:
     assert (sweep.trial(0) / "saved.txt").read_text() == str(len(sweep.counted(0)))
 
 
+def test_a_search_keeps_as_many_trials_going_as_it_was_told(start: Start) -> None:
+    search = ("hydra/sweeper=search", "hydra.sweeper.n_jobs=2", "hydra.sweeper.n_trials=5")
+    sweep = start(LOCAL, *search, "train.steps=20", "train.seed=int(interval(1,9))")
+    most = 0
+
+    def has_begun_all() -> bool:
+        nonlocal most
+        statuses = sweep.statuses() if (sweep.folder / "sweep" / "sweep.json").is_file() else []
+        most = max(most, sum(status in ("pending", "running") for status in statuses))
+        return len(statuses) == 5
+
+    sweep.wait_for(has_begun_all)
+    told = sweep.end()
+    # A trial that only counts has no value of the objective, which a search takes for a failure of its own.
+    assert sweep.process.returncode == 0, told
+    assert sweep.statuses() == ["completed"] * 5
+    assert most == 2
+
+
 def test_a_batch_at_a_time_is_one_sweep(start: Start) -> None:
     sweep = start(LOCAL, "train.steps=2", "train.seed=1,2,3", "hydra.sweeper.max_batch_size=2")
     assert sweep.end()

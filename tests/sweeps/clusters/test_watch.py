@@ -7,7 +7,7 @@ import json
 import os
 import pickle
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from odrun.errors import InputError, RunFailedError
 from odrun.sweeps.clusters.errand import Errand
 from odrun.sweeps.clusters.watch import Watch
 from odrun.sweeps.record import SweepRecord
+from odrun.sweeps.warm.accounts import Accounts
 from odrun.sweeps.warm.board import Board
 from odrun.sweeps.warm.child import Order
 from odrun.sweeps.warm.stopping import SweepStoppedError
@@ -38,6 +39,7 @@ class PlayedCluster:
         self._ends = ends
         self._waiting: dict[int, Errand] = {}
         self.stopped: list[int] = []
+        self.most = 0
 
     def __enter__(self) -> PlayedCluster:
         return self
@@ -46,7 +48,8 @@ class PlayedCluster:
         pass
 
     def submit(self, errands: Mapping[int, Errand]) -> None:
-        self._waiting = dict(errands)
+        self._waiting |= errands
+        self.most = max(self.most, len(self._waiting))
 
     def ended(self, *, now: bool) -> list[int]:
         able = [number for number in self._waiting if number in self._ends or number in self.stopped]
@@ -70,16 +73,20 @@ def result(error: Exception | None = None) -> JobReturn:
     return done
 
 
-def watch(sweep: Path, count: int) -> Watch:
-    trials, errands = [], {}
-    for number in range(count):
+def watch(
+    sweep: Path, count: int, *, later: Sequence[int] = (), at_a_time: int | None = None
+) -> tuple[Watch, Accounts]:
+    def planned(number: int) -> tuple[Errand, Trial]:
         directory = sweep / str(number)
         directory.mkdir(parents=True)
         (directory / "output.log").touch()
-        trials.append(Trial(number, (f"train.seed={number}",), directory))
+        trial = Trial(number, (f"train.seed={number}",), directory)
         order = Order(number, pickle.dumps(OmegaConf.create({})), {}, directory / "output.log", sweep / f"{number}.p")
-        errands[number] = Errand(order, directory, sweep, sweep, b"")
-    return Watch(sweep, trials, errands, (), hook=SweepRecord(), board=Board(io.StringIO()))
+        return Errand(order, directory, sweep, sweep, b""), trial
+
+    known = [planned(number) for number in range(count)]
+    accounts = Accounts(sweep, (), hook=SweepRecord(), board=Board(io.StringIO()), is_here=False)
+    return Watch(accounts, known, later=map(planned, later), at_a_time=at_a_time), accounts
 
 
 def lines(sweep: Path) -> list[tuple[str, str | None]]:
@@ -88,7 +95,7 @@ def lines(sweep: Path) -> list[tuple[str, str | None]]:
 
 
 def test_every_end_is_told_as_what_it_is(tmp_path: Path) -> None:
-    watched = watch(tmp_path, 5)
+    watched, accounts = watch(tmp_path, 5)
     summary("interrupted", steps=7).write(tmp_path / "4" / "summary.json")
     unseen = InputError("it does not see the sweep's directory", where="here")
     failed = RunFailedError("diverged")
@@ -101,7 +108,7 @@ def test_every_end_is_told_as_what_it_is(tmp_path: Path) -> None:
         ("failed", str(unseen)),
         ("interrupted", stopped),
     ]
-    assert [type(watched.returned[number]._return_value) for number in range(5)] == [
+    assert [type(accounts.returned[number]._return_value) for number in range(5)] == [
         type(None),
         RunFailedError,
         TrialError,
@@ -112,7 +119,7 @@ def test_every_end_is_told_as_what_it_is(tmp_path: Path) -> None:
 
 
 def test_a_signal_stops_those_that_run_and_keeps_what_has_ended(tmp_path: Path) -> None:
-    watched = watch(tmp_path, 3)
+    watched, _ = watch(tmp_path, 3)
     cluster = PlayedCluster({0: result()})
     look = cluster.ended
 
@@ -135,7 +142,7 @@ def test_a_signal_stops_those_that_run_and_keeps_what_has_ended(tmp_path: Path) 
 
 
 def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
-    watched = watch(tmp_path, 1)
+    watched, _ = watch(tmp_path, 1)
     cluster = PlayedCluster({})
 
     def stop(number: int) -> None:
@@ -146,3 +153,12 @@ def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
     with pytest.raises(SweepStoppedError):
         watched.run(cluster)
     assert lines(tmp_path) == [("interrupted", "stopped by SIGINT")]
+
+
+def test_later_trials_are_asked_for_when_there_is_a_place(tmp_path: Path) -> None:
+    watched, accounts = watch(tmp_path, 1, later=range(1, 5), at_a_time=2)
+    cluster = PlayedCluster({number: result() for number in range(5)})
+    watched.run(cluster)
+    assert cluster.most == 2
+    assert sorted(accounts.returned) == list(range(5))
+    assert lines(tmp_path) == [("completed", None)] * 5

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,6 @@ from odrun.config import application
 from odrun.runs.directory import RunDirectory
 from odrun.runs.summary import Best, Exported, Summary, Timings
 from odrun.settings import METRIC_KEYS, Job, TrainJob
-from odrun.sweeps.search.space import Choice, Span
-from odrun.sweeps.search.study import Study
 
 
 def value_of(job: TrainJob) -> float:
@@ -32,8 +31,11 @@ def do(job: Job, *, directory: RunDirectory, overrides: tuple[str, ...], config_
     assert isinstance(job, TrainJob)
     directory.path.mkdir(parents=True, exist_ok=True)
     directory.config.write_text(config_text)
-    if (Path(job.paths.cache) / "killed").exists():
+    cache = Path(job.paths.cache)
+    if (cache / "killed").exists():
         os._exit(9)
+    if (cache / "meeting").exists():
+        _meet(cache / "meeting", int(directory.path.name.partition("_")[0]))
     value = value_of(job)
     Summary(
         status="completed",
@@ -49,12 +51,23 @@ def do(job: Job, *, directory: RunDirectory, overrides: tuple[str, ...], config_
     ).write(directory.summary)
 
 
+def _meet(folder: Path, number: int) -> None:
+    """The first trial waits until the third has begun: it never does while the second's place is not taken again."""
+    (folder / str(number)).touch()
+    deadline = time.monotonic() + 60
+    while number == 0 and not (folder / "2").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 SPACE = ("train.learning_rate=tag(log,interval(1e-4,1))", "train.batch_size=int(interval(1,16))", "train.steps=5")
 
 
 def search(tmp_path: Path, *arguments: str, space: tuple[str, ...] = SPACE, command: Callable[..., Any] = do) -> int:
     given = [f"paths.outputs={tmp_path}", f"paths.cache={tmp_path}", "-m", "hydra/sweeper=search"]
-    given += ["hydra.launcher.preload=[]", *space, *arguments]
+    if "hydra/launcher=basic" not in arguments:
+        given.append("hydra.launcher.preload=[]")
+    given += [*space, *arguments]
     return application.run("train", given, do=command)
 
 
@@ -97,11 +110,31 @@ def test_a_grid_ends_when_all_has_been_tried(tmp_path: Path) -> None:
     assert len(trials_of(tmp_path)[1]) == 3
 
 
+def test_a_trial_is_asked_for_as_soon_as_there_is_a_place(tmp_path: Path) -> None:
+    (tmp_path / "meeting").mkdir()
+    assert search(tmp_path, "hydra.sweeper.n_trials=3", "hydra.launcher.n_jobs=2") == 0
+    assert [trial["status"] for trial in trials_of(tmp_path)[1]] == ["completed"] * 3
+
+
+def test_with_another_launcher_trials_are_asked_for_in_batches(tmp_path: Path) -> None:
+    assert search(tmp_path, "hydra.sweeper.n_trials=3", "hydra/launcher=basic") == 0
+    assert [trial["number"] for trial in trials_of(tmp_path)[1]] == [0, 1, 2]
+
+
+def test_a_search_that_has_used_its_minutes_begins_no_trial_when_it_is_gone_on_with(tmp_path: Path) -> None:
+    given = ("hydra.sweeper.n_trials=null", "hydra.sweeper.minutes=0.01")
+    assert search(tmp_path, *given) == 0
+    folder, trials = trials_of(tmp_path)
+    assert search(tmp_path, *given, f"sweep.resume={folder}") == 0
+    assert len(trials_of(tmp_path)[1]) == len(trials)
+
+
 @pytest.mark.slow
-def test_a_search_goes_on_where_it_was_killed(tmp_path: Path) -> None:
+def test_a_search_goes_on_where_it_was_killed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "killed").touch()
     assert search(tmp_path, "hydra.sweeper.n_trials=2") == 1
     (tmp_path / "killed").unlink()
+    assert "hydra.sweeper.n_trials=MORE" in capsys.readouterr().err
     folder, _ = trials_of(tmp_path)
     assert search(tmp_path, "hydra.sweeper.n_trials=5", f"sweep.resume={folder}") == 1
     _, trials = trials_of(tmp_path)
@@ -136,6 +169,13 @@ def test_several_objectives_are_told(tmp_path: Path) -> None:
         (("hydra.sweeper.sampler=tpee",), SPACE, "did you mean tpe"),
         (("hydra.sweeper.objectives=[AQ]",), SPACE, "hydra.sweeper.objectives"),
         (("hydra.sweeper.n_trials=0",), SPACE, "hydra.sweeper.n_trials"),
+        (("hydra.sweeper.pruner=mean",), SPACE, "did you mean median"),
+        (("hydra.sweeper.warmup_steps=-1",), SPACE, "hydra.sweeper.warmup_steps"),
+        (("hydra.sweeper.pruner=median", "eval.every=null"), SPACE, "no trial is evaluated before its last step"),
+        (("hydra.sweeper.pruner=median", "eval.every=5"), SPACE, "no trial is evaluated before its last step"),
+        (("hydra.sweeper.pruner=median", "hydra.sweeper.objectives=[AP,AP50]"), SPACE, "and there are 2"),
+        (("hydra.sweeper.pruner=median", "hydra.sweeper.objectives=[size_mb]"), SPACE, "size_mb is not known before"),
+        ((), ("train.learning_rate=tag(lgo,interval(0.1,1))",), "a tag that means nothing here: lgo"),
         (("sweep.resume=nowhere",), SPACE, "a search is gone on with by its directory"),
         ((), ("train.bach_size=1,2",), "train.bach_size"),
     ],
@@ -148,19 +188,3 @@ def test_what_cannot_be_searched_is_refused_before_anything_is_made(
     assert told in captured
     assert "Traceback" not in captured
     assert list(tmp_path.iterdir()) == []
-
-
-def test_what_was_asked_for_and_not_told_is_known_again(tmp_path: Path) -> None:
-    space = {"train.batch_size": Span(1, 16, None, is_log=False), "augmentation": Choice(("none", "flip"))}
-
-    def study() -> Study:
-        return Study(tmp_path, space, sampler="tpe", seed=0, objectives=["AP"], maximized=[True])
-
-    begun = study()
-    asked = dict(begun.ask() for _ in range(3))
-    begun.tell(1, [0.5])
-    again = study()
-    assert again.untold() == {number: asked[number] for number in (0, 2)}
-    assert again.count == 3
-    again.tell(0, None)
-    assert list(study().untold()) == [2]
