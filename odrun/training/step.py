@@ -84,7 +84,10 @@ class Trainer:
 
     def train(self, features: Features, labels: Labels) -> StepResult:
         """Train on one batch; a loss or gradient that is no finite number leaves all weights as they were."""
-        result: StepResult = self._graph(features, labels)
+        result: StepResult
+        result, statistics_before = self._graph(features, labels)
+        if not result.is_applied:
+            self._restore_statistics(statistics_before)
         return result
 
     @contextmanager
@@ -99,10 +102,11 @@ class Trainer:
             for variable, value in trained:
                 variable.assign(value)
 
-    def _train(self, features: Features, labels: Labels) -> StepResult:
-        statistics = self.model.statistics
+    def _train(self, features: Features, labels: Labels) -> tuple[StepResult, tf.Tensor]:
+        """A step, and the statistics of batch normalization before it, in one row."""
         # As one tensor: a copy of each by itself takes 3 % of a step.
-        before = tf.concat([tf.reshape(variable, [-1]) for variable in statistics] or [tf.zeros([0])], axis=0)
+        rows = [tf.reshape(variable, [-1]) for variable in self.model.statistics]
+        before = tf.concat(rows or [tf.zeros([0])], axis=0)
         with tf.GradientTape() as tape:
             losses = self.model.losses(features, labels, step=self.step, seed=self._seed)
         gradients = tape.gradient(losses[TOTAL_LOSS], self._trained)
@@ -114,11 +118,14 @@ class Trainer:
         def update() -> None:
             self._optimizer.apply_gradients(zip(gradients, self._trained, strict=True))
 
-        def undo() -> None:
-            values = tf.split(before, [variable.shape.num_elements() for variable in statistics] or [0])
-            for variable, value in zip(statistics, values, strict=False):
-                variable.assign(tf.reshape(value, variable.shape))
-
-        tf.cond(is_finite, update, undo)
+        tf.cond(is_finite, update, lambda: None)
         self.step.assign_add(1)
-        return StepResult(losses, norm, is_finite)
+        return StepResult(losses, norm, is_finite), before
+
+    def _restore_statistics(self, before: tf.Tensor) -> None:
+        """Put back what a step that is not applied has changed; the graph is traced sooner without this."""
+        start = 0
+        for variable in self.model.statistics:
+            end = start + variable.shape.num_elements()
+            variable.assign(tf.reshape(before[start:end], variable.shape))
+            start = end

@@ -102,7 +102,8 @@ def duration(seconds: float) -> str:
 def _reached(progress: Progress) -> list[str]:
     parts = []
     if progress.step is not None:
-        parts.append(f"step {progress.step}")
+        of = "" if progress.steps in (None, progress.step) else f" of {progress.steps}"
+        parts.append(f"step {progress.step}{of}")
     if progress.value is not None:
         parts.append(f"{progress.metric} {progress.value:.4g}")
     return parts
