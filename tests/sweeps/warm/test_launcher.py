@@ -273,4 +273,4 @@ def test_progress_that_a_trial_writes_is_told_when_it_ends(program: Make) -> Non
     facts = json.dumps({"step": 7, "steps": 9, "metric": "AP", "value": 0.25})
     app = program(f"(here / 'progress.json').write_text('{facts}')")
     _, told = app.run(1)
-    assert told.splitlines()[1].endswith(", step 7, AP 0.25: +a=0")
+    assert told.splitlines()[1].endswith(", step 7 of 9, AP 0.25: +a=0")
