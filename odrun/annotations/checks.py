@@ -14,6 +14,7 @@ from pathlib import Path
 from odrun.annotations.classes import ClassMap
 from odrun.annotations.digests import FileContent
 from odrun.annotations.images import SUFFIXES_OF_FORMAT, ImageFacts, UndecodableImageError, inspect_image
+from odrun.annotations.losses import Loss
 from odrun.annotations.model import AnnotatedImage, Box, BoxAsRead, ImageAsRead, Keypoint, Polygons, RunLengths
 from odrun.annotations.orientation import upright_box, upright_point
 from odrun.annotations.problems import Policies, Policy, Problem, ProblemLog
@@ -27,15 +28,6 @@ SMALLEST_SIDE_PX = 0.01
 _LEFT_OUT = (Policy.ERROR, Policy.DROP)
 _Found = tuple[str, str]
 """A fault and what exactly it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """How many images and boxes a fault has led to being left out."""
-
-    fault: str
-    images: int
-    boxes: int
 
 
 @dataclass(frozen=True, slots=True)

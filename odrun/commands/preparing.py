@@ -161,7 +161,7 @@ def _ready(
         counts=found.counts,
         problems=problems.counts(Policy.DROP, Policy.FIX, Policy.WARN),
         listing=listing,
-        ledger=Ledger({"read": station, "written": station}, {}, {}),
+        ledger=Ledger({"read": station, "written": station}),
         masks=found.masks if found.masks == station.boxes else 0,
     )
     if prepared.masks < found.masks:

@@ -66,7 +66,7 @@ def prepared(tmp_path: Path):
     folder = tmp_path / "records [of] 1*"
     folder.mkdir()
     names = {"cat": "cat", "dög": "dög"}
-    ledger = Ledger({station: Station(4, 6) for station in ("read", "written")}, {}, {})
+    ledger = Ledger({station: Station(4, 6) for station in ("read", "written")})
     write_records(
         Plan(kept, ("dög", "cat"), names, has_masks=False, keypoint_names=()),
         folder,
