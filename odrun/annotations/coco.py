@@ -15,6 +15,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from odrun.annotations.coco_file import (
     Category,
@@ -35,7 +36,7 @@ from odrun.annotations.files import IMAGE_SUFFIXES, ListedFile, beginning
 from odrun.annotations.image_paths import ImagePaths
 from odrun.annotations.model import ImageAsRead, Keypoint
 from odrun.annotations.named_parts import parts_by_name
-from odrun.annotations.problems import ProblemLog
+from odrun.annotations.problems import Policy, ProblemLog
 
 LOOKS_FOR = "COCO JSON (*.json with images, annotations and categories) with its images"
 SUFFIXES = IMAGE_SUFFIXES | {".json"}
@@ -156,7 +157,8 @@ def _keypoints_by_id(file: ListedFile | None, problems: ProblemLog) -> _Keypoint
     for annotation_id, entry in identified(document.annotations, "annotation", file.path, problems):
         with noting(problems, file.path, f"annotation {shown(annotation_id)}"):
             category = known(entry, "category_id", document.categories)
-            keypoints[annotation_id] = () if isinstance(category, str) else keypoints_as_read(entry, category)
+            if not isinstance(category, str):
+                keypoints[annotation_id] = keypoints_as_read(entry, category)
     return keypoints
 
 
@@ -178,9 +180,10 @@ def _images(
             size = (_stated_side(image.entry, "width"), _stated_side(image.entry, "height"))
             boxes = []
             for annotation_id, entry, category in of_image:
-                with noting(problems, path, f"annotation {shown(annotation_id)}", boxes_lost=1):
-                    more = keypoints.get(annotation_id, ())
-                    boxes.append(box_as_read(entry, category, image_size=size, more_keypoints=more))
+                whose = f"annotation {shown(annotation_id)}"
+                with noting(problems, path, whose, boxes_lost=1):
+                    points = _keypoints(entry, category, path, whose, problems) or keypoints.get(annotation_id, ())
+                    boxes.append(box_as_read(entry, category, image_size=size, keypoints=points))
             yield ImageAsRead(
                 name=image.file.name,
                 image_path=image.file.path,
@@ -190,6 +193,21 @@ def _images(
                 boxes=tuple(boxes),
                 split=split,
             )
+
+
+def _keypoints(entry: Entry, category: Category, path: Path, whose: str, problems: ProblemLog) -> tuple[Keypoint, ...]:
+    """The keypoints of an annotation; none where they break the format and that is to be mended.
+
+    Raises:
+        FaultyEntryError: they break it, and that is not to be mended.
+    """
+    try:
+        return keypoints_as_read(entry, category)
+    except FaultyEntryError as error:
+        if problems.policies[error.fault] is not Policy.FIX:
+            raise
+        problems.add(error.fault, path, f"{whose} {error}")
+        return ()
 
 
 def _entries_of_images(document: CocoFile, stated: Mapping[Id, object], problems: ProblemLog) -> _EntriesOfImages:

@@ -104,6 +104,21 @@ FAULTS: dict[str, Fault] = {
     "bad_mask": Fault(
         (_E, _D, _F), "an object's mask of another size than its image", "draw the mask again; fix takes the box alone"
     ),
+    "bad_keypoint": Fault(
+        (_E, _D, _F),
+        "keypoints that break their format, or one whose place or visibility is no number that it can have",
+        "correct the keypoint; fix takes it for not labelled",
+    ),
+    "outside_keypoint": Fault(
+        (_E, _D, _F),
+        "a keypoint that lies outside its image by more than 2 pixels and 1 %",
+        "draw the keypoint again; fix takes it for not labelled",
+    ),
+    "clipped_keypoint": Fault(
+        (_F, _E, _D),
+        "a keypoint that lay outside its image by at most 2 pixels or 1 %, now on the border",
+        "nothing to do",
+    ),
     "tiny_box": Fault(
         (_W, _E, _D), "a box with a side shorter than 2 pixels", "delete it if the object cannot be recognized"
     ),

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from odrun.annotations.checks import CLIPPED_PX, CLIPPED_SHARE, SMALLEST_SIDE_PX
+from odrun.annotations.border import CLIPPED_PX, CLIPPED_SHARE
+from odrun.annotations.checks import SMALLEST_SIDE_PX
 from odrun.annotations.images import ImageFacts, UndecodableImageError, inspect_image
 from odrun.annotations.orientation import upright_size
 from odrun.records.example_reading import BYTES, FLOATS, INTEGERS, ExampleFeatures, parsed

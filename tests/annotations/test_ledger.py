@@ -129,6 +129,7 @@ def write_yolo(root: Path, data: Sequence[Labelled]) -> int:
         if each.annotation == "absent":
             continue
         lines = []
+        is_label = each.image != "absent"
         for name, corners in each.objects:
             xmin, ymin, xmax, ymax = corners or ("", "", "", "")
             is_box = corners is not None and not isinstance(xmin, str)
@@ -138,10 +139,10 @@ def write_yolo(root: Path, data: Sequence[Labelled]) -> int:
                 else [xmin, 9]
             )
             lines.append(" ".join(map(str, [CLASSES.index(name), *fractions])))
+            # Without an image of its name it is a label only if some line looks like one.
+            is_label |= is_box and all(-1 <= fraction <= 2 for fraction in fractions)
         path = root / f"{each.folder}{number}.txt"
         path.write_text("\r\n".join(lines))
-        # Without an image of its name it is a label only if some line looks like one.
-        is_label = each.image != "absent" or any(corners in CORNERS[:5] for _, corners in each.objects)
         boxes += len(lines) if is_label else 0
     return boxes
 
