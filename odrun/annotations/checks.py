@@ -253,6 +253,10 @@ def _sound(
     if isinstance(mask, RunLengths) and (mask.width_px, mask.height_px) != (facts.width_px, facts.height_px):
         faults = (*faults, ("bad_mask", f"a mask is {mask.width_px}x{mask.height_px} pixels large"))
         mask = None
+    area_px = read.area_px if corners == (read.xmin_px, read.ymin_px, read.xmax_px, read.ymax_px) else None
+    if area_px is not None and not 0 < area_px <= facts.width_px * facts.height_px:
+        faults = (*faults, ("bad_area", f"an object states an area of {area_px:g} pixels"))
+        area_px = None
     keypoints, keypoint_faults = checked_keypoints(read.keypoints, facts.width_px, facts.height_px)
     box = Box(
         class_name,
@@ -262,6 +266,7 @@ def _sound(
         is_crowd=read.is_crowd,
         mask=mask,
         keypoints=keypoints,
+        stated_area_px=area_px,
     )
     return box, (*faults, *keypoint_faults)
 

@@ -48,6 +48,7 @@ def box_as_read(entry: Entry, category: Category, *, image_size: _Size, keypoint
         line=None,
         mask=mask,
         keypoints=keypoints,
+        area_px=_stated_area(entry.get("area")),
     )
 
 
@@ -76,6 +77,11 @@ def stated_number(value: object) -> float:
         return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf
+
+
+def _stated_area(area: object) -> float | None:
+    """None where none is stated, for which tools write 0."""
+    return None if area is None or area == 0 else stated_number(area)
 
 
 def _corners(bbox: object, mask: Mask | None) -> _Corners:

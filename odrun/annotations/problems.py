@@ -119,6 +119,11 @@ FAULTS: dict[str, Fault] = {
         "a keypoint that lay outside its image by at most 2 pixels or 1 %, now on the border",
         "nothing to do",
     ),
+    "bad_area": Fault(
+        (_F, _E, _D),
+        "an object whose stated area no object in its image can have; that of its mask, or else its box, is taken",
+        "correct or delete the area in the annotation",
+    ),
     "tiny_box": Fault(
         (_W, _E, _D), "a box with a side shorter than 2 pixels", "delete it if the object cannot be recognized"
     ),

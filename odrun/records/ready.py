@@ -32,7 +32,7 @@ from odrun.runs.machine import usable_cores
 LOOKS_FOR = "TFRecord files (*.record, *.tfrecord, also in shards) and a label map (*.pbtxt)"
 _RECORD_NAME = re.compile(r".*\.(record|tfrecord)s?(-\d+-of-\d+)?", re.IGNORECASE | re.DOTALL)
 _GZIP = b"\x1f\x8b"
-_TAKEN_AS_THEY_ARE = frozenset(("clipped_box", "class_spelling", "turned_image"))
+_TAKEN_AS_THEY_ARE = frozenset(("bad_area", "clipped_box", "class_spelling", "turned_image"))
 _OWN_FOLDERS = "put the record files into the folders train/ and val/ of one folder, and set dataset.path to that one"
 
 

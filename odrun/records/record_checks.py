@@ -21,6 +21,7 @@ from odrun.annotations.orientation import upright_size
 from odrun.records.example_reading import BYTES, FLOATS, INTEGERS, ExampleFeatures, parsed
 
 _CORNERS = tuple(f"image/object/bbox/{name}" for name in ("xmin", "ymin", "xmax", "ymax"))
+_AREAS = "image/object/area"
 _LABELS = "image/object/class/label"
 _MASKS = "image/object/mask"
 _TEXTS = "image/object/class/text"
@@ -37,7 +38,7 @@ _ONE_VALUE = {
 # Of these a record may have none though it has boxes.
 _OPTIONAL_LISTS = {
     _TEXTS: BYTES,
-    "image/object/area": FLOATS,
+    _AREAS: FLOATS,
     "image/object/difficult": INTEGERS,
     "image/object/group_of": INTEGERS,
     "image/object/is_crowd": INTEGERS,
@@ -110,6 +111,9 @@ def _faults(features: ExampleFeatures, facts: ImageFacts, classes: Sequence[Sequ
     for number, fault, message in _box_faults(boxes, size_px):
         corners = ", ".join(f"{corner:.6g}" for corner in boxes[number])
         yield fault, f"has a box {message}: {corners} (xmin, ymin, xmax, ymax as fractions)"
+    areas_px = np.array(features.floats(_AREAS), np.float64)
+    for area_px in areas_px[~are_areas(areas_px, *size_px)][:1]:
+        yield "bad_area", f"has an object of {area_px:g} square pixels ({_AREAS}); its boxes' areas are taken"
     yield from _class_faults(features, classes)
 
 
@@ -151,6 +155,11 @@ def _box_faults(boxes: npt.NDArray[np.float64], size_px: tuple[int, int]) -> Ite
             yield number, "outside_box", "that leaves its image"
         elif (beyond > _ROUNDING).any():
             yield number, "clipped_box", "that leaves its image by little, and is used as it is"
+
+
+def are_areas(areas_px: npt.NDArray[np.float64], width_px: int, height_px: int) -> npt.NDArray[np.bool_]:
+    """Of each number whether it can be the area, in square pixels, of an object in an image of that size."""
+    return np.isfinite(areas_px) & (areas_px >= 0) & (areas_px <= width_px * height_px)
 
 
 def _class_faults(features: ExampleFeatures, classes: Sequence[Sequence[str]]) -> Iterator[_Found]:

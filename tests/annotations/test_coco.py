@@ -21,7 +21,7 @@ from odrun.annotations.problems import ProblemLog
 IMAGE = {"id": 1, "file_name": "a.jpg", "width": 40, "height": 30}
 CAT = {"id": 7, "name": "cat"}
 PERSON = {"id": 1, "name": "person", "keypoints": ["nose", "tail"], "skeleton": [[1, 2]]}
-BOX = {"id": 5, "image_id": 1, "category_id": 7, "bbox": [1, 2, 3, 4], "area": 12, "iscrowd": 0}
+BOX = {"id": 5, "image_id": 1, "category_id": 7, "bbox": [1, 2, 3, 4], "iscrowd": 0}
 RING = [1.0, 2.0, 9.5, 2.0, 9.5, 8.25]
 
 
@@ -126,6 +126,14 @@ def test_boxes_and_masks_are_those_that_pycocotools_reads(tmp_path):
     x, y, width, height = coco_mask.toBbox(encoded)
     last = boxes[-1]
     assert (last.xmin_px, last.ymin_px, last.xmax_px, last.ymax_px) == (x, y, x + width, y + height)
+
+
+@pytest.mark.parametrize(
+    ("area", "stated_px"), [(7.5, 7.5), (7, 7.0), (0, None), (None, None), ("7", math.nan), (10**400, math.inf)]
+)
+def test_the_area_is_as_it_is_stated(tmp_path, area, stated_px):
+    boxes, log = read_one(tmp_path, annotations=[BOX | {"area": area}])
+    assert (repr(boxes[0].area_px), log.problems) == (repr(stated_px), [])
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
