@@ -126,6 +126,10 @@ def _parse(path: Path) -> etree._Element:
         if b"<!DOCTYPE" in content:
             raise _FaultyAnnotationError("has a DOCTYPE declaration", fault="doctype") from error
         raise _FaultyAnnotationError(f"is not well-formed XML: {error.msg}", line=error.lineno) from error
+    except MemoryError as error:
+        raise _FaultyAnnotationError(
+            f"has {len(content) / 1e6:.0f} MB, for which there is too little memory"
+        ) from error
     if root.getroottree().docinfo.internalDTD is not None:
         raise _FaultyAnnotationError("has a DOCTYPE declaration", fault="doctype")
     if root.tag != "annotation":
