@@ -305,11 +305,21 @@ def test_records_that_are_ready_are_used_where_they_lie(pets, tmp_path):
     folder.mkdir()
     for path in (*made.folder.glob("*.tfrecord"), made.label_map):
         shutil.copy(path, folder)
+    shutil.copy(next(made.folder.glob("validation-*")), folder / "test.tfrecord")
+    unused = made.counts["validation"].images
     told = Told()
     found = prepared(dataset(folder, format="auto"), tmp_path / "cache", told)
     assert (found.folder, found.classes, found.counts) == (folder, made.classes, made.counts)
     assert found.label_map == folder / "label_map.pbtxt"
-    assert told.lines[-1].endswith(f"records used in {folder}")
+    assert found.ledger == Ledger(
+        {
+            "files": Station(10 + unused, 10),
+            "read": Station(10, 10, {"annotation_outside_split": unused}),
+            "written": Station(10, 10),
+        }
+    )
+    assert found.ledger.unexplained() == {}
+    assert f"records used in {folder}" in told.lines[-2]
     assert told.steps[-1] == ("checking", 10, 10, "record")
 
 
