@@ -11,31 +11,23 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from odrun.annotations.border import beyond_px, tolerance_px
 from odrun.annotations.classes import ClassMap
 from odrun.annotations.digests import FileContent
 from odrun.annotations.images import SUFFIXES_OF_FORMAT, ImageFacts, UndecodableImageError, inspect_image
+from odrun.annotations.keypoint_checks import checked_keypoints
+from odrun.annotations.losses import Loss
 from odrun.annotations.model import AnnotatedImage, Box, BoxAsRead, ImageAsRead, Keypoint, Polygons, RunLengths
 from odrun.annotations.orientation import upright_box, upright_point
 from odrun.annotations.problems import Policies, Policy, Problem, ProblemLog
 from odrun.annotations.run_lengths import upright_run_lengths
 
-CLIPPED_PX = 2.0
-CLIPPED_SHARE = 0.01
 TINY_PX = 2.0
 # Below this, both edges may become the same 32-bit fraction of a large image.
 SMALLEST_SIDE_PX = 0.01
 _LEFT_OUT = (Policy.ERROR, Policy.DROP)
 _Found = tuple[str, str]
 """A fault and what exactly it is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """How many images and boxes a fault has led to being left out."""
-
-    fault: str
-    images: int
-    boxes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +218,12 @@ def _checked_boxes(
             if key in seen:
                 faults = (*faults, ("duplicate_box", f"a box of {box.class_name!r} stands twice"))
             seen.add(key)
-        policies = {fault: log.add(fault, image.annotation_path, message, line=read.line) for fault, message in faults}
+        # In a file of many images without lines, nothing else tells which box is meant.
+        within = "" if read.line is not None else f", in {image.name}"
+        policies = {
+            fault: log.add(fault, image.annotation_path, f"{message}{within}", line=read.line)
+            for fault, message in faults
+        }
         lost_by = next((fault for fault, policy in policies.items() if policy in _LEFT_OUT), None)
         if box is not None and lost_by is None:
             yield box, None
@@ -256,6 +253,11 @@ def _sound(
     if isinstance(mask, RunLengths) and (mask.width_px, mask.height_px) != (facts.width_px, facts.height_px):
         faults = (*faults, ("bad_mask", f"a mask is {mask.width_px}x{mask.height_px} pixels large"))
         mask = None
+    area_px = read.area_px if corners == (read.xmin_px, read.ymin_px, read.xmax_px, read.ymax_px) else None
+    if area_px is not None and not 0 < area_px <= facts.width_px * facts.height_px:
+        faults = (*faults, ("bad_area", f"an object states an area of {area_px:g} pixels"))
+        area_px = None
+    keypoints, keypoint_faults = checked_keypoints(read.keypoints, facts.width_px, facts.height_px)
     box = Box(
         class_name,
         *corners,
@@ -263,9 +265,10 @@ def _sound(
         truncated=read.truncated,
         is_crowd=read.is_crowd,
         mask=mask,
-        keypoints=read.keypoints,
+        keypoints=keypoints,
+        stated_area_px=area_px,
     )
-    return box, faults
+    return box, (*faults, *keypoint_faults)
 
 
 def _resolved(class_name: str, classes: ClassMap) -> tuple[str | None, Iterable[_Found]]:
@@ -307,8 +310,8 @@ def _inside(
 ) -> tuple[_Corners | None, list[_Found]]:
     """The corners cut at the image's border, and the fault where they leave it; None where that is too far."""
     xmin_px, ymin_px, xmax_px, ymax_px = corners
-    beyond_x = max(-xmin_px, xmax_px - width_px, 0.0)
-    beyond_y = max(-ymin_px, ymax_px - height_px, 0.0)
+    beyond_x = max(beyond_px(xmin_px, width_px), beyond_px(xmax_px, width_px))
+    beyond_y = max(beyond_px(ymin_px, height_px), beyond_px(ymax_px, height_px))
     if not beyond_x and not beyond_y:
         return corners, []
     shown = ", ".join(f"{corner:g}" for corner in corners)
@@ -316,10 +319,6 @@ def _inside(
     cut = (max(xmin_px, 0.0), max(ymin_px, 0.0), min(xmax_px, float(width_px)), min(ymax_px, float(height_px)))
     if min(cut[2] - cut[0], cut[3] - cut[1]) < SMALLEST_SIDE_PX:
         return None, [("outside_box", where)]
-    if beyond_x > _tolerance(width_px) or beyond_y > _tolerance(height_px):
+    if beyond_x > tolerance_px(width_px) or beyond_y > tolerance_px(height_px):
         return (cut if policies["outside_box"] is Policy.FIX else None), [("outside_box", where)]
     return cut, [("clipped_box", where)]
-
-
-def _tolerance(side_px: int) -> float:
-    return max(CLIPPED_PX, CLIPPED_SHARE * side_px)

@@ -15,6 +15,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from odrun.annotations.coco_file import (
     Category,
@@ -35,7 +36,7 @@ from odrun.annotations.files import IMAGE_SUFFIXES, ListedFile, beginning
 from odrun.annotations.image_paths import ImagePaths
 from odrun.annotations.model import ImageAsRead, Keypoint
 from odrun.annotations.named_parts import parts_by_name
-from odrun.annotations.problems import ProblemLog
+from odrun.annotations.problems import Policy, ProblemLog
 
 LOOKS_FOR = "COCO JSON (*.json with images, annotations and categories) with its images"
 SUFFIXES = IMAGE_SUFFIXES | {".json"}
@@ -74,8 +75,10 @@ def read_coco(files: list[ListedFile], problems: ProblemLog) -> Iterator[ImageAs
     parts = parts_by_name(coco)
     paths = ImagePaths(images, coco)
     keypoint_files = _keypoint_files(coco)
-    spoken_of: set[str] = set()
-    is_complete = True
+    used: set[str] = set()
+    # Image → the fault that it is left out for; of the others it is that of a file that could not be read, if any.
+    left_out: dict[str, str] = {}
+    of_others = ""
     for file in documents:
         if file in keypoint_files.values():
             continue
@@ -83,20 +86,27 @@ def read_coco(files: list[ListedFile], problems: ProblemLog) -> Iterator[ImageAs
             document = coco_file(file, problems)
         except FaultyFileError as error:
             problems.add(error.fault, file.path, str(error), line=error.line)
-            is_complete = is_complete and error.fault == "unused_file"
+            of_others = of_others or (error.fault if error.fault != "unused_file" else "")
             continue
-        is_used = parts is None or file.name in parts
-        if not is_used:
-            problems.add("annotation_outside_split", file.path, "is in no part of the split")
-        stated = _stated_images(document, paths, problems if is_used else ProblemLog())
-        spoken_of |= {image.file.name for image in stated.values() if image is not None}
-        if is_used:
-            keypoints = _keypoints_by_id(keypoint_files.get(file.name), problems)
-            yield from _images(document, stated, keypoints, None if parts is None else parts[file.name], problems)
-    if is_complete:
-        for image in images:
-            if image.name not in spoken_of:
-                problems.add("image_without_annotation", image.path, "has no annotation")
+        if parts is not None and file.name not in parts:
+            boxes = len(document.annotations)
+            problems.add("annotation_outside_split", file.path, "is in no part of the split", boxes_lost=boxes)
+            stated = _stated_images(document, paths, ProblemLog())
+            left_out |= dict.fromkeys(_names(stated), "annotation_outside_split")
+            continue
+        stated = _stated_images(document, paths, problems)
+        keypoints = _keypoints_by_id(keypoint_files.get(file.name), problems)
+        for image in _images(document, stated, keypoints, None if parts is None else parts[file.name], problems):
+            used.add(image.name)
+            yield image
+        left_out |= dict.fromkeys(_names(stated), "malformed_annotation")
+    for listed in images:
+        if listed.name in used:
+            continue
+        if fault := left_out.get(listed.name, of_others):
+            problems.lost.add(fault, images=1)
+        else:
+            problems.add("image_without_annotation", listed.path, "has no annotation", images_lost=1)
 
 
 def _looks_like_coco(file: ListedFile) -> bool:
@@ -130,6 +140,10 @@ def _stated_images(document: CocoFile, paths: ImagePaths, problems: ProblemLog) 
     return images
 
 
+def _names(stated: Mapping[Id, _StatedImage | None]) -> Iterator[str]:
+    return (image.file.name for image in stated.values() if image is not None)
+
+
 def _keypoints_by_id(file: ListedFile | None, problems: ProblemLog) -> _Keypoints:
     """Annotation id → keypoints, out of a file that adds them to the boxes of another."""
     if file is None:
@@ -143,7 +157,8 @@ def _keypoints_by_id(file: ListedFile | None, problems: ProblemLog) -> _Keypoint
     for annotation_id, entry in identified(document.annotations, "annotation", file.path, problems):
         with noting(problems, file.path, f"annotation {shown(annotation_id)}"):
             category = known(entry, "category_id", document.categories)
-            keypoints[annotation_id] = () if category is None else keypoints_as_read(entry, category)
+            if not isinstance(category, str):
+                keypoints[annotation_id] = keypoints_as_read(entry, category)
     return keypoints
 
 
@@ -157,15 +172,18 @@ def _images(
     path = document.file.path
     entries = _entries_of_images(document, stated, problems)
     for image_id, image in stated.items():
+        of_image = entries.get(image_id, [])
         if image is None:
+            problems.lost.add("missing_image", boxes=len(of_image))
             continue
-        with noting(problems, path, f"image {shown(image_id)}"):
+        with noting(problems, path, f"image {shown(image_id)}", boxes_lost=len(of_image)):
             size = (_stated_side(image.entry, "width"), _stated_side(image.entry, "height"))
             boxes = []
-            for annotation_id, entry, category in entries[image_id]:
-                with noting(problems, path, f"annotation {shown(annotation_id)}"):
-                    more = keypoints.get(annotation_id, ())
-                    boxes.append(box_as_read(entry, category, image_size=size, more_keypoints=more))
+            for annotation_id, entry, category in of_image:
+                whose = f"annotation {shown(annotation_id)}"
+                with noting(problems, path, whose, boxes_lost=1):
+                    points = _keypoints(entry, category, path, whose, problems) or keypoints.get(annotation_id, ())
+                    boxes.append(box_as_read(entry, category, image_size=size, keypoints=points))
             yield ImageAsRead(
                 name=image.file.name,
                 image_path=image.file.path,
@@ -177,15 +195,32 @@ def _images(
             )
 
 
+def _keypoints(entry: Entry, category: Category, path: Path, whose: str, problems: ProblemLog) -> tuple[Keypoint, ...]:
+    """The keypoints of an annotation; none where they break the format and that is to be mended.
+
+    Raises:
+        FaultyEntryError: they break it, and that is not to be mended.
+    """
+    try:
+        return keypoints_as_read(entry, category)
+    except FaultyEntryError as error:
+        if problems.policies[error.fault] is not Policy.FIX:
+            raise
+        problems.add(error.fault, path, f"{whose} {error}")
+        return ()
+
+
 def _entries_of_images(document: CocoFile, stated: Mapping[Id, object], problems: ProblemLog) -> _EntriesOfImages:
     """Image id → its annotations, each with its id, as far as image and category are known."""
     entries = defaultdict(list)
     path = document.file.path
-    for annotation_id, entry in identified(document.annotations, "annotation", path, problems):
-        with noting(problems, path, f"annotation {shown(annotation_id)}"):
+    for annotation_id, entry in identified(document.annotations, "annotation", path, problems, boxes_lost=1):
+        with noting(problems, path, f"annotation {shown(annotation_id)}", boxes_lost=1):
             known(entry, "image_id", stated)
             category = known(entry, "category_id", document.categories)
-            if category is not None:
+            if isinstance(category, str):
+                problems.lost.add(category, boxes=1)
+            else:
                 entries[id_in(entry, "image_id")].append((annotation_id, entry, category))
     return entries
 

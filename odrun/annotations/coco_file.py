@@ -55,12 +55,12 @@ class Category:
 
 @dataclass(frozen=True, slots=True)
 class CocoFile:
-    """A file's lists; a category is None where it is faulty, so that its annotations are left out."""
+    """A file's lists; instead of a category that is faulty, so that its annotations are left out, stands its fault."""
 
     file: ListedFile
     images: Sequence[object]
     annotations: Sequence[object]
-    categories: Mapping[Id, Category | None]
+    categories: Mapping[Id, Category | str]
 
 
 def coco_file(file: ListedFile, problems: ProblemLog) -> CocoFile:
@@ -77,19 +77,24 @@ def coco_file(file: ListedFile, problems: ProblemLog) -> CocoFile:
     for name in LISTS:
         if not isinstance(held[name], list):
             raise FaultyFileError(f"has {name} that are no list")
-    categories: dict[Id, Category | None] = {}
+    categories: dict[Id, Category | str] = {}
     for category_id, entry in identified(held["categories"], "category", file.path, problems):
-        categories[category_id] = None
-        with noting(problems, file.path, f"the category {shown(category_id)}, whose annotations are left out,"):
+        whose = f"the category {shown(category_id)}, whose annotations are left out,"
+        try:
             categories[category_id] = _category(entry)
+        except FaultyEntryError as error:
+            problems.add(error.fault, file.path, f"{whose} {error}")
+            categories[category_id] = error.fault
     return CocoFile(file, held["images"], held["annotations"], categories)
 
 
-def identified(entries: Sequence[object], kind: str, path: Path, problems: ProblemLog) -> Iterator[tuple[Id, Entry]]:
-    """Each entry of a list with its id, if it is an object with an id of its own; else it is noted."""
+def identified(
+    entries: Sequence[object], kind: str, path: Path, problems: ProblemLog, *, boxes_lost: int = 0
+) -> Iterator[tuple[Id, Entry]]:
+    """Each entry of a list with its id, if it is an object with an id of its own; else it is noted with its loss."""
     seen = set()
     for number, entry in enumerate(entries, start=1):
-        with noting(problems, path, f"{kind} number {number}"):
+        with noting(problems, path, f"{kind} number {number}", boxes_lost=boxes_lost):
             if not isinstance(entry, dict):
                 raise FaultyEntryError(f"is {shown(entry)}, no object")
             entry_id = id_in(entry, "id")
@@ -126,12 +131,12 @@ def known(entry: Entry, key: str, values: Mapping[Id, Value]) -> Value:
 
 
 @contextmanager
-def noting(problems: ProblemLog, path: Path, whose: str) -> Iterator[None]:
-    """Note a `FaultyEntryError` that is raised in the block, and end the block there."""
+def noting(problems: ProblemLog, path: Path, whose: str, *, boxes_lost: int = 0) -> Iterator[None]:
+    """Note a `FaultyEntryError` that is raised in the block and leads to that loss, and end the block there."""
     try:
         yield
     except FaultyEntryError as error:
-        problems.add(error.fault, path, f"{whose} {error}")
+        problems.add(error.fault, path, f"{whose} {error}", boxes_lost=boxes_lost)
 
 
 def shown(value: object) -> str:

@@ -1,8 +1,8 @@
 """One entry of COCO's list `annotations` → a box as read, with its mask and keypoints.
 
 Comes in: the entry as JSON has it, its category, the size of its image. Goes out: `BoxAsRead`; a corner that is no
-number is NaN. Refused, as `FaultyEntryError`: an entry without box and mask, and a mask, keypoint or flag that breaks
-the format (https://cocodataset.org/#format-data).
+number is NaN, as is the place of a keypoint. Refused, as `FaultyEntryError`: an entry without box and mask, and a mask,
+a list of keypoints or a flag that breaks the format (https://cocodataset.org/#format-data).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from odrun.annotations.coco_file import Category, Entry, FaultyEntryError, shown
+from odrun.annotations.keypoint_checks import VISIBILITIES
 from odrun.annotations.model import BoxAsRead, Keypoint, Mask, Polygons, RunLengths
 from odrun.annotations.run_lengths import box_around, proven_runs
 
@@ -22,13 +23,10 @@ _Corners: TypeAlias = tuple[float, float, float, float]
 _Size: TypeAlias = tuple["int | None", "int | None"]
 
 
-def box_as_read(
-    entry: Entry, category: Category, *, image_size: _Size, more_keypoints: tuple[Keypoint, ...]
-) -> BoxAsRead:
-    """The box of an entry of `annotations`; without `bbox` it is the one around the mask.
+def box_as_read(entry: Entry, category: Category, *, image_size: _Size, keypoints: tuple[Keypoint, ...]) -> BoxAsRead:
+    """The box of an entry of `annotations`, with these keypoints; without `bbox` it is the one around the mask.
 
-    `image_size` is the width and height that the image's entry states, None where it does not. `more_keypoints` are
-    taken where the entry has none.
+    `image_size` is the width and height that the image's entry states, None where it does not.
 
     Raises:
         FaultyEntryError: see the module.
@@ -49,15 +47,16 @@ def box_as_read(
         is_crowd=is_crowd == 1,
         line=None,
         mask=mask,
-        keypoints=keypoints_as_read(entry, category) or more_keypoints,
+        keypoints=keypoints,
+        area_px=_stated_area(entry.get("area")),
     )
 
 
 def keypoints_as_read(entry: Entry, category: Category) -> tuple[Keypoint, ...]:
-    """The keypoints of an entry, none where it has none; a point that is not labelled lies at 0, 0.
+    """The keypoints of an entry, none where it has none; a visibility that is none of COCO's becomes -1.
 
     Raises:
-        FaultyEntryError: they are not three numbers for each of the category's, or are no numbers.
+        FaultyEntryError: they are not three values for each of the category's (`bad_keypoint`).
     """
     values = entry.get("keypoints")
     if values is None or values == []:
@@ -65,7 +64,7 @@ def keypoints_as_read(entry: Entry, category: Category) -> tuple[Keypoint, ...]:
     names = category.keypoint_names
     if not isinstance(values, list) or len(values) != 3 * len(names):
         wanted = f"the category {shown(category.name)} names {len(names)} keypoints, of three numbers each"
-        raise FaultyEntryError(f"has the keypoints {shown(values)}, where {wanted}")
+        raise FaultyEntryError(f"has the keypoints {shown(values)}, where {wanted}", fault="bad_keypoint")
     points = zip(names, values[::3], values[1::3], values[2::3], strict=True)
     return tuple(_keypoint(name, x, y, visibility) for name, x, y, visibility in points)
 
@@ -78,6 +77,11 @@ def stated_number(value: object) -> float:
         return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf
+
+
+def _stated_area(area: object) -> float | None:
+    """None where none is stated, for which tools write 0."""
+    return None if area is None or area == 0 else stated_number(area)
 
 
 def _corners(bbox: object, mask: Mask | None) -> _Corners:
@@ -147,9 +151,5 @@ def _run_lengths(segmentation: Entry, image_size: _Size) -> RunLengths:
 
 
 def _keypoint(name: str, x: object, y: object, visibility: object) -> Keypoint:
-    if visibility not in (0, 1, 2):
-        raise FaultyEntryError(f"has the keypoint {shown(name)} with the visibility {shown(visibility)}, not 0, 1 or 2")
-    if visibility == 0:
-        return Keypoint(name, 0.0, 0.0, 0)
-    x_px, y_px = _coordinates((x, y), f"the keypoint {shown(name)}")
-    return Keypoint(name, x_px, y_px, 1 if visibility == 1 else 2)
+    known = next((known for known in VISIBILITIES if visibility == known), -1)
+    return Keypoint(name, stated_number(x), stated_number(y), known) if known else Keypoint(name, 0.0, 0.0, 0)

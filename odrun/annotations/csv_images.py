@@ -7,7 +7,7 @@ problems: a name without an image, and one whose image another name of the table
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePosixPath
 
 from odrun.annotations.files import ListedFile
@@ -32,8 +32,10 @@ class TableImages:
         self._by_folded_path = {plain(image.name): image for image in images}
         self._index = ImageIndex(images, [in_part_folders(table) for table in tables])
 
-    def find_all(self, table: ListedFile, lines: Mapping[str, int], problems: ProblemLog) -> dict[str, ListedFile]:
-        """Name → image for the names that `table` has, with the lines they first stand in.
+    def find_all(
+        self, table: ListedFile, lines: Mapping[str, int], boxes_of: Callable[[str], int], problems: ProblemLog
+    ) -> dict[str, ListedFile]:
+        """Name → image for the names that `table` has, with the lines they first stand in; `boxes_of` counts its boxes.
 
         A path, from the table's folder or the data set's, goes before a file name without its folders. That is looked
         for at the table's place, where a table named `train_labels.csv` also lies in `train`, and then, if there is one
@@ -45,13 +47,12 @@ class TableImages:
         for name in sorted(lines, key=lambda name: (name not in found, lines[name])):
             image = found[name] if name in found else self._elsewhere(table, name)
             if image is None:
-                problems.add(
-                    "missing_image", table.path, f"names the image {shown(name)}, which is not there", line=lines[name]
-                )
+                message = f"names the image {shown(name)}, which is not there"
+                problems.add("missing_image", table.path, message, line=lines[name], boxes_lost=boxes_of(name))
             elif image.name in of_image:
                 other = lines[of_image[image.name]]
                 message = f"means {image.path} by {shown(name)}, as line {other} does by another name"
-                problems.add("duplicate_image", table.path, message, line=lines[name])
+                problems.add("duplicate_image", table.path, message, line=lines[name], boxes_lost=boxes_of(name))
             else:
                 of_image[image.name] = name
                 kept[name] = image

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from odrun.annotations.csv_images import TableImages, plain_path, shown
 from odrun.annotations.csv_rows import UNDECODABLE, CsvLines, FaultyRowError, open_text, rows, split_line
@@ -32,6 +33,7 @@ _KNOWN = frozenset((*_NEEDED, *_SIZES))
 _LEAST_KNOWN = 5
 _DELIMITERS = (",", ";", "\t")
 _TABLES_LOOKED_AT = 20
+_OUTSIDE = "annotation_outside_split"
 
 
 def recognizes(files: Sequence[ListedFile]) -> bool:
@@ -50,20 +52,29 @@ def read_csv(files: list[ListedFile], problems: ProblemLog) -> Iterator[ImageAsR
     tables = [file for file in files if file.suffix == ".csv" and _is_table(file, problems)]
     parts = parts_by_name(tables)
     lookup = TableImages(images, tables)
-    spoken_of: set[str] = set()
+    used: set[str] = set()
+    left_out: dict[str, str] = {}
     for table in tables:
         is_used = parts is None or table.name in parts
-        if not is_used:
-            problems.add("annotation_outside_split", table.path, "is in no part of the split")
         log = problems if is_used else ProblemLog()
         content = _read_table(table, log)
-        found = lookup.find_all(table, {named.stated: named.line for named in content.images}, log)
-        spoken_of.update(file.name for file in found.values())
-        if is_used:
-            yield from content.images_as_read(table, found, None if parts is None else parts[table.name])
-    for image in images:
-        if image.name not in spoken_of:
-            problems.add("image_without_annotation", image.path, "has no annotation")
+        lines = {named.stated: named.line for named in content.images}
+        found = lookup.find_all(table, lines, content.boxes_of, log)
+        left_out |= {file.name: "malformed_annotation" if is_used else _OUTSIDE for file in found.values()}
+        if not is_used:
+            boxes = sum(log.lost.boxes.values()) + sum(map(content.boxes_of, found))
+            problems.add(_OUTSIDE, table.path, "is in no part of the split", boxes_lost=boxes)
+            continue
+        for image in content.images_as_read(table, found, None if parts is None else parts[table.name]):
+            used.add(image.name)
+            yield image
+    for listed in images:
+        if listed.name in used:
+            continue
+        if listed.name in left_out:
+            problems.lost.add(left_out[listed.name], images=1)
+        else:
+            problems.add("image_without_annotation", listed.path, "has no annotation", images_lost=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +115,7 @@ class _TableContent:
         self._corners_px = array("d")
         # Image number, class number and line of each box.
         self._keys = array("q")
+        self._boxes: npt.NDArray[np.int64] | None = None
 
     def add(self, cells: dict[str, str], line: int) -> None:
         """Take a row; FaultyRowError if it cannot be understood or contradicts another one of its image."""
@@ -123,6 +135,12 @@ class _TableContent:
         class_number = self._class_numbers.setdefault(cells["class"], len(self._class_numbers))
         self._corners_px.extend(_number(cells[name]) for name in _CORNERS)
         self._keys.extend((number, class_number, line))
+
+    def boxes_of(self, stated: str) -> int:
+        """How many boxes the image of a name has."""
+        if self._boxes is None:
+            self._boxes = np.bincount(np.array(self._keys, np.int64)[::3], minlength=len(self.images))
+        return int(self._boxes[self._numbers[stated]])
 
     def images_as_read(
         self, table: ListedFile, found: dict[str, ListedFile], split: str | None
@@ -191,7 +209,7 @@ def _read_table(table: ListedFile, problems: ProblemLog) -> _TableContent:
     content = _TableContent()
 
     def note(line: int, message: str) -> None:
-        problems.add("malformed_annotation", table.path, message, line=line)
+        problems.add("malformed_annotation", table.path, message, line=line, boxes_lost=1)
 
     try:
         with open_text(table.path) as stream:
@@ -203,7 +221,7 @@ def _read_table(table: ListedFile, problems: ProblemLog) -> _TableContent:
                 if (fault := _fault_in(cells, header, content, line)) is not None:
                     note(line, fault)
     except FaultyRowError as error:
-        note(lines.number, str(error))
+        problems.add("malformed_annotation", table.path, str(error), line=lines.number)
     except OSError as error:
         problems.add("unreadable_file", table.path, f"cannot be read: {error.strerror}")
     return content

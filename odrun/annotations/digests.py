@@ -138,7 +138,8 @@ def _read_unknown(
     read = chain.from_iterable(map_in_order(_read_all, chunks, workers=workers))
     for file, content in zip(files, read, strict=True):
         if isinstance(content, OSError):
-            problems.add("unreadable_file", file.path, f"cannot be read: {content.strerror}")
+            message = f"cannot be read: {content.strerror}"
+            problems.add("unreadable_file", file.path, message, images_lost=int(file.is_image))
         else:
             stamp, held = content
             known.note(file.name, stamp, held)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,11 +77,19 @@ def read_bounded(path: Path, most_bytes: int) -> bytes:
     """The content of a file; of one with more than `most_bytes` (a device has no end) at least a byte more than those.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: it cannot be read, or there is too little memory for it.
     """
-    with path.open("rb") as stream:
+    with path.open("rb") as stream, _short_memory_told(path):
         # Room is made for as much as is asked for, so that to ask for the most that is taken is slow.
         return stream.read(min(os.fstat(stream.fileno()).st_size, most_bytes) + 1)
+
+
+@contextmanager
+def _short_memory_told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except MemoryError as error:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), str(path)) from error
 
 
 def _names(root: Path, problems: ProblemLog) -> Iterator[str]:

@@ -15,9 +15,10 @@ from functools import partial
 from itertools import islice
 from typing import IO, TypeVar
 
-from odrun.annotations.checks import Checked, Loss, check_image
+from odrun.annotations.checks import Checked, check_image
 from odrun.annotations.classes import ClassMap
 from odrun.annotations.digests import FileContent
+from odrun.annotations.losses import Loss, Losses
 from odrun.annotations.model import AnnotatedImage, ImageAsRead
 from odrun.annotations.parallel import Workers
 from odrun.annotations.problems import Policies, Problem, ProblemLog
@@ -78,23 +79,15 @@ class KeptImage:
 
 @dataclass
 class Gathered:
-    """What was read, and what of it was kept."""
+    """What was read, what of it was kept, and what was `lost` between.
+
+    Images are files, each counted once, however many annotations speak of it.
+    """
 
     images_read: int = 0
     boxes_read: int = 0
     kept: list[KeptImage] = field(default_factory=list)
-    lost_images: Counter[str] = field(default_factory=Counter)
-    lost_boxes: Counter[str] = field(default_factory=Counter)
-
-    def note(self, losses: Iterable[Loss]) -> None:
-        """Add what was left out, by fault."""
-        for loss in losses:
-            self.lost_images[loss.fault] += loss.images
-            self.lost_boxes[loss.fault] += loss.boxes
-
-    def note_left_out(self, image: KeptImage, fault: str) -> None:
-        """Add a kept image that is left out after all."""
-        self.note([Loss(fault, 1, image.boxes)])
+    lost: Losses = field(default_factory=Losses)
 
 
 def gather(
@@ -120,7 +113,7 @@ def gather(
     done = 0
     for chunk in workers.map(check, _chunks(unproven, contents)):
         for kept, blob, found, losses in chunk:
-            gathered.note(losses)
+            gathered.lost.add_all(losses)
             for problem in found:
                 problems.note(problem)
             if kept is not None:
@@ -154,14 +147,14 @@ def _once_each(
     """Each image once, if its file could be read."""
     first: dict[str, str] = {}
     for image in images:
-        gathered.images_read += 1
+        gathered.images_read += image.name not in first
         gathered.boxes_read += len(image.boxes)
         if image.name in first:
             message = f"speaks of {image.image_path}, as {first[image.name]} does"
             problems.add("duplicate_image", image.annotation_path, message)
-            gathered.note([Loss("duplicate_image", 1, len(image.boxes))])
+            gathered.lost.add("duplicate_image", boxes=len(image.boxes))
         elif image.name not in contents:
-            gathered.note([Loss("unreadable_file", 1, len(image.boxes))])
+            gathered.lost.add("unreadable_file", images=1, boxes=len(image.boxes))
         else:
             # A path takes five times as much memory.
             first[image.name] = str(image.annotation_path)

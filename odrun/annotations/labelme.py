@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from odrun.annotations.files import IMAGE_SUFFIXES, ListedFile, beginning, read_bounded
-from odrun.annotations.lookup import ImageIndex, given_split
+from odrun.annotations.lookup import ImageIndex, given_split, note_unused
 from odrun.annotations.model import BoxAsRead, ImageAsRead, Polygons
 from odrun.annotations.problems import ProblemLog
 
@@ -47,25 +47,25 @@ def read_labelme(files: list[ListedFile], problems: ProblemLog) -> Iterator[Imag
     parts = given_split(annotations)
     index = ImageIndex(images, annotations)
     used = set()
-    left_out = set()
+    left_out = {}
     for annotation in annotations:
+        objects = 0
         try:
             content = _content(annotation)
             if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
                 problems.add("unused_file", annotation.path, "is no LabelMe annotation: it has no shapes")
                 continue
+            objects = len(content["shapes"])
             if parts is not None and annotation.name not in parts:
                 raise _FaultyAnnotationError("is in no part of the split", fault="annotation_outside_split")
             image = _image(annotation, content, index, None if parts is None else parts[annotation.name], problems)
         except _FaultyAnnotationError as error:
-            problems.add(error.fault, annotation.path, str(error), line=error.line)
-            left_out.add(annotation.stem)
+            problems.add(error.fault, annotation.path, str(error), line=error.line, boxes_lost=objects)
+            left_out[annotation.stem] = error.fault
         else:
             used.add(image.name)
             yield image
-    for file in images:
-        if file.name not in used and file.stem not in left_out:
-            problems.add("image_without_annotation", file.path, "has no annotation")
+    note_unused(images, used, left_out, problems)
 
 
 def _content(annotation: ListedFile) -> object:
@@ -81,6 +81,10 @@ def _content(annotation: ListedFile) -> object:
         raise _FaultyAnnotationError(f"is no JSON: {error.msg}", line=error.lineno) from error
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise _FaultyAnnotationError("is no JSON that can be read") from error
+    except MemoryError as error:
+        raise _FaultyAnnotationError(
+            f"has {len(encoded) / 1e6:.0f} MB, for which there is too little memory"
+        ) from error
 
 
 def _image(
@@ -111,7 +115,7 @@ def _sound(number: int, shape: object, annotation: ListedFile, problems: Problem
     try:
         return _box(shape)
     except _FaultyAnnotationError as error:
-        problems.add(error.fault, annotation.path, f"shape {number} {error}")
+        problems.add(error.fault, annotation.path, f"shape {number} {error}", boxes_lost=1)
         return None
 
 

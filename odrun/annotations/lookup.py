@@ -8,13 +8,14 @@ and `train/a.xml` all find `train/a.jpg`, `train/images/a.jpg` or `images/train/
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import PurePosixPath
 
 from odrun.annotations.files import ListedFile
 from odrun.annotations.model import TRAIN, VALIDATION
+from odrun.annotations.problems import ProblemLog
 
 KIND_WORDS = frozenset(
     (
@@ -83,6 +84,20 @@ def given_split(annotations: list[ListedFile]) -> dict[str, str] | None:
         elif words & TRAIN_WORDS:
             parts[name] = TRAIN
     return parts
+
+
+def note_unused(
+    images: Iterable[ListedFile], used: Container[str], left_out: Mapping[str, str], problems: ProblemLog
+) -> None:
+    """Count each image that is not among the names `used` as lost to the fault of its annotation, which `left_out` has
+    by the annotation's stem; one that has none is noted."""
+    for image in images:
+        if image.name in used:
+            continue
+        if image.stem in left_out:
+            problems.lost.add(left_out[image.stem], images=1)
+        else:
+            problems.add("image_without_annotation", image.path, "has no annotation", images_lost=1)
 
 
 def _named(name: str, images: Iterable[ListedFile]) -> list[ListedFile]:

@@ -55,7 +55,8 @@ Mask: TypeAlias = Polygons | RunLengths
 class BoxAsRead:
     """A box as an annotation file has it; nothing is promised of its numbers (NaN where there is none).
 
-    `line` is the line of the file the box starts in, None where the format has no lines.
+    `line` is the line of the file the box starts in, None where the format has no lines. `area_px` is the object's area
+    if the file states it (COCO's is that of the mask), in square pixels.
     """
 
     class_name: str
@@ -69,6 +70,7 @@ class BoxAsRead:
     line: int | None
     mask: Mask | None = None
     keypoints: tuple[Keypoint, ...] = ()
+    area_px: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,8 @@ class ImageAsRead:
 class Box:
     """A box inside its image, with an area above zero; corners in pixels (see the module's convention).
 
+    `stated_area_px` is the area of the object in it as the annotation has it; None where it has none, or another box.
+
     Raises:
         ValueError: a corner is not finite or negative, the box is empty or inverted, or the class has no name.
     """
@@ -108,6 +112,7 @@ class Box:
     is_crowd: bool = False
     mask: Mask | None = None
     keypoints: tuple[Keypoint, ...] = ()
+    stated_area_px: float | None = None
 
     def __post_init__(self) -> None:
         corners = (self.xmin_px, self.ymin_px, self.xmax_px, self.ymax_px)
@@ -120,7 +125,7 @@ class Box:
 
     @property
     def area_px(self) -> float:
-        """Its area in square pixels."""
+        """The area of the box itself, whatever of it the object covers, in square pixels."""
         return (self.xmax_px - self.xmin_px) * (self.ymax_px - self.ymin_px)
 
 

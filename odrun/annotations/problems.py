@@ -10,6 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TextIO
 
+from odrun.annotations.losses import Losses
 from odrun.errors import InputError, nearest
 
 EXAMPLES_TOLD = 20
@@ -102,6 +103,26 @@ FAULTS: dict[str, Fault] = {
     ),
     "bad_mask": Fault(
         (_E, _D, _F), "an object's mask of another size than its image", "draw the mask again; fix takes the box alone"
+    ),
+    "bad_keypoint": Fault(
+        (_E, _D, _F),
+        "keypoints that break their format, or one whose place or visibility is no number that it can have",
+        "correct the keypoint; fix takes it for not labelled",
+    ),
+    "outside_keypoint": Fault(
+        (_E, _D, _F),
+        "a keypoint that lies outside its image by more than 2 pixels and 1 %",
+        "draw the keypoint again; fix takes it for not labelled",
+    ),
+    "clipped_keypoint": Fault(
+        (_F, _E, _D),
+        "a keypoint that lay outside its image by at most 2 pixels or 1 %, now on the border",
+        "nothing to do",
+    ),
+    "bad_area": Fault(
+        (_F, _E, _D),
+        "an object whose stated area no object in its image can have; that of its mask, or else its box, is taken",
+        "correct or delete the area in the annotation",
     ),
     "tiny_box": Fault(
         (_W, _E, _D), "a box with a side shorter than 2 pixels", "delete it if the object cannot be recognized"
@@ -198,12 +219,14 @@ def _list_nowhere(problem: Problem) -> None:
 class ProblemLog:
     """Collects problems in the order they are found, and answers each with its policy.
 
-    Of each fault the first `KEPT` are kept; all are counted, and written where `list_to` says.
+    Of each fault the first `KEPT` are kept; all are counted, and written where `list_to` says. `lost` counts the images
+    and boxes that whoever reads the files left out for them.
     """
 
     def __init__(self, policies: Policies | None = None) -> None:
         self.policies = policies or Policies()
         self.problems: list[Problem] = []
+        self.lost = Losses()
         self._found: Counter[str] = Counter()
         self._list: Callable[[Problem], None] = _list_nowhere
 
@@ -223,8 +246,18 @@ class ProblemLog:
             write(problem)
         self._list = write
 
-    def add(self, fault: str, file: Path, message: str, *, line: int | None = None) -> Policy:
-        """Note a problem and return its policy; `fault` is a key of `FAULTS` (KeyError if it is not)."""
+    def add(
+        self,
+        fault: str,
+        file: Path,
+        message: str,
+        *,
+        line: int | None = None,
+        images_lost: int = 0,
+        boxes_lost: int = 0,
+    ) -> Policy:
+        """Note a problem and how much is left out for it, and return its policy; KeyError if there is no such fault."""
+        self.lost.add(fault, images=images_lost, boxes=boxes_lost)
         return self.note(Problem(fault, file, line, message))
 
     def note(self, problem: Problem) -> Policy:

@@ -15,7 +15,7 @@ from typing import cast
 from lxml import etree
 
 from odrun.annotations.files import IMAGE_SUFFIXES, ListedFile, beginning, read_bounded
-from odrun.annotations.lookup import ImageIndex, given_split
+from odrun.annotations.lookup import ImageIndex, given_split, note_unused
 from odrun.annotations.model import TRAIN, VALIDATION, BoxAsRead, ImageAsRead
 from odrun.annotations.problems import ProblemLog
 
@@ -27,10 +27,13 @@ _YES = frozenset(("1", "true", "yes"))
 
 
 class _FaultyAnnotationError(Exception):
-    def __init__(self, message: str, *, line: int | None = None, fault: str = "malformed_annotation") -> None:
+    def __init__(
+        self, message: str, *, line: int | None = None, fault: str = "malformed_annotation", objects: int = 0
+    ) -> None:
         super().__init__(message)
         self.fault = fault
         self.line = line
+        self.objects = objects
 
 
 def recognizes(files: Sequence[ListedFile]) -> bool:
@@ -49,27 +52,42 @@ def read_voc(files: list[ListedFile], problems: ProblemLog) -> Iterator[ImageAsR
     parts = _image_sets(files, annotations, problems) or given_split(annotations)
     index = ImageIndex(images, annotations)
     used = set()
-    left_out = set()
+    left_out = {}
     for annotation in annotations:
         if parts is not None and annotation.name not in parts:
-            problems.add("annotation_outside_split", annotation.path, "is in no part of the split")
-            left_out.add(annotation.stem)
+            objects = _objects(annotation)
+            problems.add("annotation_outside_split", annotation.path, "is in no part of the split", boxes_lost=objects)
+            left_out[annotation.stem] = "annotation_outside_split"
             continue
         try:
             image = _read_annotation(annotation, index, None if parts is None else parts[annotation.name])
         except _FaultyAnnotationError as error:
-            problems.add(error.fault, annotation.path, str(error), line=error.line)
-            left_out.add(annotation.stem)
+            problems.add(error.fault, annotation.path, str(error), line=error.line, boxes_lost=error.objects)
+            left_out[annotation.stem] = error.fault
         else:
             used.add(image.name)
             yield image
-    for file in images:
-        if file.name not in used and file.stem not in left_out:
-            problems.add("image_without_annotation", file.path, "has no annotation")
+    note_unused(images, used, left_out, problems)
+
+
+def _objects(annotation: ListedFile) -> int:
+    """How many objects an annotation that is not used has; none that can be counted where it is malformed."""
+    try:
+        return len(_parse(annotation.path).findall("object"))
+    except _FaultyAnnotationError:
+        return 0
 
 
 def _read_annotation(annotation: ListedFile, index: ImageIndex, split: str | None) -> ImageAsRead:
     root = _parse(annotation.path)
+    try:
+        return _image(root, annotation, index, split)
+    except _FaultyAnnotationError as error:
+        error.objects = len(root.findall("object"))
+        raise
+
+
+def _image(root: etree._Element, annotation: ListedFile, index: ImageIndex, split: str | None) -> ImageAsRead:
     stated_name = _text(root, "filename")
     image = index.find(annotation, stated_name)
     if image is None:
@@ -108,6 +126,10 @@ def _parse(path: Path) -> etree._Element:
         if b"<!DOCTYPE" in content:
             raise _FaultyAnnotationError("has a DOCTYPE declaration", fault="doctype") from error
         raise _FaultyAnnotationError(f"is not well-formed XML: {error.msg}", line=error.lineno) from error
+    except MemoryError as error:
+        raise _FaultyAnnotationError(
+            f"has {len(content) / 1e6:.0f} MB, for which there is too little memory"
+        ) from error
     if root.getroottree().docinfo.internalDTD is not None:
         raise _FaultyAnnotationError("has a DOCTYPE declaration", fault="doctype")
     if root.tag != "annotation":

@@ -29,6 +29,14 @@ class _FaultyLineError(Exception):
     """A line that is left out; the message follows the file's name."""
 
 
+class _FaultyLabelError(Exception):
+    """A label that is left out with its image; the message follows the file's name."""
+
+    def __init__(self, message: str, *, fault: str = "malformed_annotation") -> None:
+        super().__init__(message)
+        self.fault = fault
+
+
 def recognizes(files: Sequence[ListedFile]) -> bool:
     """Whether one of the first text files named like an image begins with a class and four or more fractions."""
     stems = {file.stem for file in files if file.is_image}
@@ -53,7 +61,7 @@ def read_yolo(files: list[ListedFile], problems: ProblemLog) -> Iterator[ImageAs
             _note_lonely(label, layout, problems)
         elif image.name in found:
             message = f"speaks of {image.path}, as {found[image.name].path} does"
-            problems.add("duplicate_image", label.path, message)
+            problems.add("duplicate_image", label.path, message, boxes_lost=_objects(label))
         else:
             found[image.name] = label
     parts = layout.parts or given_split(images)
@@ -61,39 +69,58 @@ def read_yolo(files: list[ListedFile], problems: ProblemLog) -> Iterator[ImageAs
         part = None if parts is None else parts.get(image.name)
         annotation = found.get(image.name)
         if annotation is None and image.name not in layout.parts:
-            problems.add("image_without_annotation", image.path, "has no annotation")
+            problems.add("image_without_annotation", image.path, "has no annotation", images_lost=1)
         elif parts is not None and part is None:
-            problems.add("annotation_outside_split", image.path, "is in no part of the split")
+            objects = 0 if annotation is None else _objects(annotation)
+            problems.add(
+                "annotation_outside_split", image.path, "is in no part of the split", images_lost=1, boxes_lost=objects
+            )
         else:
-            boxes = () if annotation is None else tuple(_boxes(annotation, layout.names, problems))
             path = image.path if annotation is None else annotation.path
-            yield ImageAsRead(image.name, image.path, path, None, None, boxes, part, in_fractions=True)
+            try:
+                boxes = () if annotation is None else tuple(_boxes(annotation, layout.names, problems))
+            except _FaultyLabelError as error:
+                problems.add(error.fault, path, str(error), images_lost=1)
+            else:
+                yield ImageAsRead(image.name, image.path, path, None, None, boxes, part, in_fractions=True)
 
 
 def _note_lonely(text: ListedFile, layout: YoloLayout, problems: ProblemLog) -> None:
     """A text file of no image's name: a fault where it holds boxes, else one of the notes that lie about."""
-    if _looks_like_a_label(_first_line(text)):
-        problems.add("missing_image", text.path, "has no image of its name")
+    if any(map(_looks_like_a_label, beginning(text).decode("utf-8-sig", "replace").splitlines())):
+        problems.add("missing_image", text.path, "has no image of its name", boxes_lost=_objects(text))
     elif not layout.lists(text):
         problems.add("unused_file", text.path, "has no image of its name, and no boxes")
 
 
 def _boxes(label: ListedFile, names: Mapping[int, str], problems: ProblemLog) -> Iterator[BoxAsRead]:
+    for number, line in _lines(label):
+        cells = line.split()
+        try:
+            yield _box(cells, names, number)
+        except _FaultyLineError as error:
+            problems.add("malformed_annotation", label.path, str(error), line=number, boxes_lost=1)
+
+
+def _objects(label: ListedFile) -> int:
+    """How many lines a label that is not used has; none that can be counted where it cannot be read."""
+    try:
+        return sum(1 for _ in _lines(label))
+    except _FaultyLabelError:
+        return 0
+
+
+def _lines(label: ListedFile) -> Iterator[tuple[int, str]]:
+    """The lines that are not blank, with their numbers from 1."""
     try:
         content = read_bounded(label.path, LARGEST_FILE_BYTES)
     except OSError as error:
-        problems.add("unreadable_file", label.path, f"cannot be read: {error.strerror}")
-        return
+        raise _FaultyLabelError(f"cannot be read: {error.strerror}", fault="unreadable_file") from error
     if len(content) > LARGEST_FILE_BYTES:
-        problems.add("malformed_annotation", label.path, f"is larger than {LARGEST_FILE_BYTES >> 20} MiB")
-        return
+        raise _FaultyLabelError(f"is larger than {LARGEST_FILE_BYTES >> 20} MiB")
     for number, line in enumerate(content.decode("utf-8-sig", "replace").splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            yield _box(line.split(), names, number)
-        except _FaultyLineError as error:
-            problems.add("malformed_annotation", label.path, str(error), line=number)
+        if line.strip():
+            yield number, line
 
 
 def _box(cells: list[str], names: Mapping[int, str], line: int) -> BoxAsRead:

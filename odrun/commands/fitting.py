@@ -137,8 +137,16 @@ def _conclude(job: TrainJob, pipeline: Any, data: PreparedData, evaluations: Eva
 
 
 def _ledger(data: PreparedData, trained: tuple[int, int], truths: Sequence[TrueImage]) -> Ledger:
-    """The ledger of the data, with what the training took of it and what the last evaluation compared."""
-    evaluated = Station(len(truths), sum(len(truth.label_ids) for truth in truths))
+    """The ledger of the data, with what the training took of it and what the last evaluation compared.
+
+    Of crowds pycocotools counts neither what is found nor what is missed.
+    """
+    crowds = sum(int(truth.is_crowd.sum()) for truth in truths)
+    evaluated = Station(
+        len(truths),
+        sum(len(truth.label_ids) for truth in truths) - crowds,
+        boxes_left_out={"crowd": crowds} if crowds else {},
+    )
     held = data.counts[VALIDATION]
     decoded = Station(trained[0] + held.images, trained[1] + held.boxes)
     return data.ledger.further("decoded", decoded, "not_trained_on").further("evaluated", evaluated, "trained_on")

@@ -14,6 +14,7 @@ from odrun.annotations.digests import FileContent
 from odrun.annotations.duplicates import note_duplicates
 from odrun.annotations.files import ListedFile
 from odrun.annotations.gathering import Gathered, KeptImage, Place, gather, spooled
+from odrun.annotations.losses import Losses
 from odrun.annotations.model import SPLITS, TRAIN, VALIDATION
 from odrun.annotations.parallel import Workers
 from odrun.annotations.problems import Policy, ProblemLog
@@ -173,14 +174,16 @@ class Making:
                 self._problems.add("class_without_boxes", self._source.folder, f"has no box of the class {name!r}")
         parts = self._parts(gathered, names)
         left_out = note_duplicates(parts[TRAIN], parts[VALIDATION], self._source.folder, self._problems)
+        lost = Losses()
         for part, kept in parts.items():
             for image in kept:
                 if image.name in left_out:
-                    gathered.note_left_out(image, left_out[image.name])
+                    lost.add(left_out[image.name], images=1, boxes=image.boxes)
             parts[part] = [image for image in kept if image.name not in left_out]
         self._refuse_faults()
         keypoint_names = dict.fromkeys(name for image in gathered.kept for name in image.keypoint_names)
-        return Plan(parts, classes, names, any(image.masks for image in gathered.kept), tuple(sorted(keypoint_names)))
+        has_masks = any(image.masks for image in gathered.kept)
+        return Plan(parts, classes, names, has_masks, tuple(sorted(keypoint_names)), lost)
 
     def _note_spellings(self, names: Mapping[str, str], gathered: Gathered) -> None:
         for name, meant in names.items():
@@ -210,12 +213,17 @@ class Making:
 
     def _ledger(self, gathered: Gathered, plan: Plan) -> Ledger:
         counts = plan.counts.values()
-        stations = {
-            "files": Station(sum(file.is_image for file in self._source.files), None),
-            "read": Station(gathered.images_read, gathered.boxes_read),
-            "written": Station(sum(part.images for part in counts), sum(part.boxes for part in counts)),
-        }
-        return Ledger(stations, _positive(gathered.lost_images), _positive(gathered.lost_boxes))
+        written = Station(sum(part.images for part in counts), sum(part.boxes for part in counts))
+        images = sum(file.is_image for file in self._source.files)
+        boxes = gathered.boxes_read + sum(self._problems.lost.boxes.values())
+        return Ledger(
+            {
+                "files": Station(images, boxes),
+                "read": _station(gathered.images_read, gathered.boxes_read, self._problems.lost),
+                "kept": _station(len(gathered.kept), sum(image.boxes for image in gathered.kept), gathered.lost),
+                "written": _station(written.images, written.boxes, plan.lost),
+            }
+        )
 
     def _refuse_faults(self) -> None:
         """What is refused leaves no folder behind, but the list of all faults stays in the cache."""
@@ -273,8 +281,8 @@ def _evenly(kept: Sequence[KeptImage], count: int) -> frozenset[str]:
     return frozenset(labelled[number * len(labelled) // count] for number in range(count) if labelled)
 
 
-def _positive(counts: Mapping[str, int]) -> dict[str, int]:
-    return {name: count for name, count in sorted(counts.items()) if count}
+def _station(images: int, boxes: int, lost: Losses) -> Station:
+    return Station(images, boxes, dict(sorted(lost.images.items())), dict(sorted(lost.boxes.items())))
 
 
 def require_room(cache: Path, payload_bytes: int) -> None:

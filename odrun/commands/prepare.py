@@ -16,7 +16,7 @@ from odrun.commands.verifying import verify
 from odrun.errors import InputError
 from odrun.pipeline.anchors import model_anchors
 from odrun.pipeline.build import build
-from odrun.records.manifest import PreparedData, Station
+from odrun.records.manifest import PreparedData
 from odrun.report.closing import Closing, override
 from odrun.report.terminal import Terminal
 from odrun.runs.directory import RunDirectory
@@ -100,18 +100,17 @@ def _first_of_each(listing: Path) -> dict[str, tuple[str, str]]:
 
 
 def _tell_ledger(data: PreparedData, terminal: Terminal) -> None:
-    """Images and boxes at each station, and what went between them."""
-    ledger = data.ledger
-    terminal.stage("ledger", " -> ".join(f"{name} {_counted(station)}" for name, station in ledger.stations.items()))
-    for what, left_out in (("images", ledger.images_left_out), ("boxes", ledger.boxes_left_out)):
-        if left_out:
-            reasons = ", ".join(f"{count} {fault}" for fault, count in left_out.items())
-            terminal.fact(f"{sum(left_out.values())} {what} left out: {reasons}")
-
-
-def _counted(station: Station) -> str:
-    parts = (("images", station.images), ("boxes", station.boxes))
-    return " and ".join(f"{count} {what}" for what, count in parts if count is not None)
+    """Images and boxes at each station, and what was left out before it."""
+    stations = data.ledger.stations
+    counts = (f"{name} {station.images} images and {station.boxes} boxes" for name, station in stations.items())
+    terminal.stage("ledger", " -> ".join(counts))
+    for name, station in stations.items():
+        for what, left_out in (("images", station.images_left_out), ("boxes", station.boxes_left_out)):
+            if left_out:
+                reasons = ", ".join(f"{count} {fault}" for fault, count in left_out.items())
+                terminal.fact(f"{sum(left_out.values())} {what} not {name}: {reasons}")
+    for name, (images, boxes) in data.ledger.unexplained().items():
+        terminal.warning(f"{images} images and {boxes} boxes are not {name}, and nothing says why")
 
 
 def _closing(job: PrepareJob, data: PreparedData, directory: RunDirectory) -> Closing:

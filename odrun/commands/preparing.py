@@ -17,6 +17,7 @@ from pathlib import Path
 
 from odrun.annotations.digests import KnownDigests, read_contents
 from odrun.annotations.files import ListedFile, list_files
+from odrun.annotations.losses import Losses
 from odrun.annotations.model import SPLITS
 from odrun.annotations.parallel import get_ready
 from odrun.annotations.problems import Policies, Policy, ProblemLog
@@ -161,13 +162,22 @@ def _ready(
         counts=found.counts,
         problems=problems.counts(Policy.DROP, Policy.FIX, Policy.WARN),
         listing=listing,
-        ledger=Ledger({"read": station, "written": station}, {}, {}),
+        ledger=Ledger(_stations(station, problems.lost)),
         masks=found.masks if found.masks == station.boxes else 0,
     )
     if prepared.masks < found.masks:
         report(f"{found.masks} of {station.boxes} boxes have masks, which is not all of them: masks are not used")
     _tell(prepared, "used in", report)
     return prepared
+
+
+def _stations(read: Station, lost: Losses) -> dict[str, Station]:
+    """The way of records that are ready; of those that are not used the boxes are not counted."""
+    return {
+        "files": Station(read.images + lost.images.total(), read.boxes),
+        "read": Station(read.images, read.boxes, dict(lost.images)),
+        "written": read,
+    }
 
 
 def _digits_folder(cache: Path, report: Report) -> Path:

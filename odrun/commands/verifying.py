@@ -34,10 +34,11 @@ def verify(data: PreparedData, *, progress: Callable[[int, int], None]) -> Stati
             images += 1
             boxes += len(example.labels)
             progress(images, total)
-    found, written = Station(images, boxes), data.ledger.stations["written"]
-    if found != written:
-        raise _unsound(f"hold {found}, and {written} were written", str(data.folder))
-    return found
+    written = data.ledger.stations["written"]
+    if (images, boxes) != (written.images, written.boxes):
+        held = f"hold {images} images with {boxes} boxes"
+        raise _unsound(f"{held}, and {written.images} with {written.boxes} were written", str(data.folder))
+    return Station(images, boxes)
 
 
 def _unsound(what: str, where: str) -> RunFailedError:

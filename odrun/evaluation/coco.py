@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -44,7 +45,10 @@ class Scores:
 
 
 def score(truth: Sequence[TrueImage], detections: Sequence[CocoDetection], *, classes: Mapping[int, str]) -> Scores:
-    """COCO scores of boxes (Lin et al. 2014, "Microsoft COCO"); `classes` maps label ids to names."""
+    """COCO scores of boxes (Lin et al. 2014, "Microsoft COCO"); `classes` maps label ids to names.
+
+    Small, medium and large are areas of the objects, as in COCO's own annotations: of their masks where they have some.
+    """
     evaluation = _evaluation("bbox", _boxes(truth), truth, detections, classes)
     return Scores(metrics=_metrics(METRIC_KEYS, evaluation), class_ap=_class_ap(evaluation, classes))
 
@@ -54,7 +58,7 @@ def score_masks(
 ) -> Mapping[str, float]:
     """COCO scores of masks, by `MASK_METRIC_KEYS`; every image of `truth` and every detection has its masks.
 
-    Small, medium and large are areas of masks, as in COCO's own annotations.
+    Small, medium and large are as in `score`, and areas of masks where the records have none.
     """
     masks = [{key: value for key, value in detection.items() if key != "bbox"} for detection in detections]
     return _metrics(MASK_METRIC_KEYS, _evaluation("segm", _masks(truth), truth, masks, classes))
@@ -86,19 +90,28 @@ def _boxes(truth: Sequence[TrueImage]) -> list[dict[str, Any]]:
             "image_id": image.image_id,
             "category_id": int(label_id),
             "bbox": corner_and_size(box),
-            "area": float((box[2] - box[0]) * (box[3] - box[1])),
+            "area": float(area),
             "iscrowd": int(is_crowd),
         }
         for image in truth
-        for box, label_id, is_crowd in zip(image.boxes_px, image.label_ids, image.is_crowd, strict=True)
+        for box, label_id, is_crowd, area in zip(
+            image.boxes_px, image.label_ids, image.is_crowd, _areas(image), strict=True
+        )
     ]
 
 
+def _areas(image: TrueImage) -> npt.NDArray[np.float64]:
+    """The objects' areas in square pixels, as the record has them; those of the boxes where it has none."""
+    if image.areas_px is not None:
+        return image.areas_px
+    return (image.boxes_px[:, 2] - image.boxes_px[:, 0]) * (image.boxes_px[:, 3] - image.boxes_px[:, 1])
+
+
 def _masks(truth: Sequence[TrueImage]) -> list[dict[str, Any]]:
-    masks = [coco_run_lengths(mask) for image in truth for mask in image.masks or ()]
+    masks = [(coco_run_lengths(mask), image.areas_px is None) for image in truth for mask in image.masks or ()]
     return [
-        {**box, "segmentation": mask, "area": float(coco_mask.area(mask))}
-        for box, mask in zip(_boxes(truth), masks, strict=True)
+        {**box, "segmentation": mask} | ({"area": float(coco_mask.area(mask))} if is_to_measure else {})
+        for box, (mask, is_to_measure) in zip(_boxes(truth), masks, strict=True)
     ]
 
 

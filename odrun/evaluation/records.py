@@ -24,6 +24,7 @@ from odrun.annotations.model import RunLengths
 from odrun.compat.tensorflow import tf
 from odrun.errors import RunFailedError
 from odrun.records.index import RecordIndex
+from odrun.records.record_checks import are_areas
 
 # More digits do not fit the 64 bits that evaluation libraries number images with.
 _DECIMAL = re.compile(rb"\d{1,18}")
@@ -34,7 +35,8 @@ class TrueImage:
     """One validation image as its record tells it.
 
     Shapes: `boxes_px` float64 [n, 4] as xmin, ymin, xmax, ymax in pixels; `label_ids` int64 [n], 1-based; `is_crowd`
-    bool [n]. `masks`, where they are asked for, are of the image's size.
+    bool [n]. `masks`, where they are asked for, are of the image's size. `areas_px` float64 [n]: the objects' areas in
+    square pixels, as the record has them, which may be those of masks; None where it has none that can be.
     """
 
     image_id: int
@@ -44,6 +46,7 @@ class TrueImage:
     label_ids: npt.NDArray[np.int64]
     is_crowd: npt.NDArray[np.bool_]
     masks: tuple[RunLengths, ...] | None = None
+    areas_px: npt.NDArray[np.float64] | None = None
 
 
 class ValidationRecords:
@@ -74,6 +77,7 @@ class ValidationRecords:
         is_crowd = np.zeros(len(label_ids), bool)
         is_crowd[: len(crowds)] = np.array(crowds, bool)
         corners = [features[f"image/object/bbox/{name}"].float_list.value for name in ("ymin", "xmin", "ymax", "xmax")]
+        areas = np.array(features["image/object/area"].float_list.value, np.float64)
         boxes = np.array(corners, np.float32).reshape(4, -1).T
         return TrueImage(
             image_id=self._image_ids[number],
@@ -83,6 +87,7 @@ class ValidationRecords:
             label_ids=label_ids,
             is_crowd=is_crowd,
             masks=_masks(features) if self._has_masks else None,
+            areas_px=areas if len(areas) == len(label_ids) and are_areas(areas, width_px, height_px).all() else None,
         )
 
     def pixels(self, number: int) -> npt.NDArray[np.uint8]:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 
-from odrun.annotations.model import AnnotatedImage, Keypoint
-from odrun.records.masks import mask_png
+import numpy as np
+
+from odrun.annotations.model import AnnotatedImage, Box, Keypoint
+from odrun.records.masks import encoded_png, mask_pixels
 
 _BYTES_LIST, _FLOAT_LIST, _INT64_LIST = 1, 2, 3
 
@@ -55,7 +57,9 @@ def image_example_pieces(
     join them copies the image, which takes longer than all else here.
 
     `label_ids` gives the label id (1-based) of each class; `source_id` is unique over the data set and stands in
-    `image/source_id` as a decimal number. Corners are stored as fractions of the width and height, areas in pixels.
+    `image/source_id` as a decimal number. Corners are stored as fractions of the width and height, areas in pixels:
+    those that the annotations state (COCO's are of the masks), else with `has_masks` those of the masks, else of the
+    boxes.
 
     With `has_masks` every box gets a mask (of one that has none, the box itself), and with `keypoint_names` all of
     these points, in this order; one that an object has not is stored as not labelled (visibility 0), which the OD API
@@ -65,12 +69,13 @@ def image_example_pieces(
         ValueError: a mask in run lengths is for an image of another size.
     """
     width, height, boxes = image.width_px, image.height_px, image.boxes
+    areas, masks = _masked(image) if has_masks else ([_area_px(box) for box in boxes], [])
     features = {
         "image/filename": bytes_feature([image.name.encode("utf-8", "replace")]),
         "image/format": bytes_feature([image.stored_format.encode()]),
         "image/height": int_feature([height]),
         "image/key/sha256": bytes_feature([sha256.encode()]),
-        "image/object/area": float_feature([box.area_px for box in boxes]),
+        "image/object/area": float_feature(areas),
         "image/object/bbox/xmax": float_feature([box.xmax_px / width for box in boxes]),
         "image/object/bbox/xmin": float_feature([box.xmin_px / width for box in boxes]),
         "image/object/bbox/ymax": float_feature([box.ymax_px / height for box in boxes]),
@@ -84,7 +89,6 @@ def image_example_pieces(
         "image/width": int_feature([width]),
     }
     if has_masks:
-        masks = [mask_png(box, height_px=height, width_px=width) for box in boxes]
         features["image/object/mask"] = bytes_feature(masks)
     if keypoint_names:
         features |= _keypoint_features(image, keypoint_names)
@@ -116,6 +120,21 @@ def float_feature(values: Sequence[float]) -> bytes:
 def int_feature(values: Sequence[int]) -> bytes:
     """Serialize a Feature that holds integers of 64 bits, with their sign."""
     return _field(_INT64_LIST, _packed(b"".join(_varint(value & (1 << 64) - 1) for value in values)))
+
+
+def _area_px(box: Box) -> float:
+    return box.area_px if box.stated_area_px is None else box.stated_area_px
+
+
+def _masked(image: AnnotatedImage) -> tuple[list[float], list[bytes]]:
+    """The area of each object and its mask as PNG."""
+    areas, masks = [], []
+    for box in image.boxes:
+        pixels = mask_pixels(box, height_px=image.height_px, width_px=image.width_px)
+        measured = box.mask is not None and box.stated_area_px is None
+        areas.append(float(np.count_nonzero(pixels)) if measured else _area_px(box))
+        masks.append(encoded_png(pixels))
+    return areas, masks
 
 
 def _keypoint_features(image: AnnotatedImage, names: Sequence[str]) -> dict[str, bytes]:

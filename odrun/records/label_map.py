@@ -124,6 +124,8 @@ def _parsed(path: Path) -> _LabelMap:
         raise _not_a_label_map(path, f"cannot be read: line {line} is not UTF-8") from error
     except RecursionError as error:
         raise _not_a_label_map(path, "cannot be read: its braces are nested too deeply") from error
+    except MemoryError as error:
+        raise _not_a_label_map(path, "cannot be read: there is too little memory for it") from error
     except text_format.ParseError as error:
         raise _unparsable(path, error) from error
     return cast(_LabelMap, message)

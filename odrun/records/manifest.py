@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from odrun.annotations.digests import FileContent
 from odrun.annotations.model import SPLITS, TRAIN, VALIDATION
 
-WRITER_VERSION = 2
+WRITER_VERSION = 3
 MANIFEST_NAME = "manifest.json"
 LABEL_MAP_NAME = "label_map.pbtxt"
 PROBLEMS_NAME = "problems.csv"
@@ -29,52 +30,48 @@ class PartCounts:
 
 @dataclass(frozen=True)
 class Station:
-    """How many images and boxes there were at a station of the data's way; None where a station has none to count."""
+    """How many images and boxes there were at a station of the data's way, and why not all of the station before:
+    what was left out between, by reason (faults, or parts of a run)."""
 
-    images: int | None
-    boxes: int | None
+    images: int
+    boxes: int
+    images_left_out: Mapping[str, int] = field(default_factory=dict)
+    boxes_left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """Images and boxes at every station, and why what is missing between two was left out: faults, or parts of a run.
+    """Images and boxes at every station in the order of the data's way, each with what was left out before it.
 
-    Stations: `files` (image files in the folder), `read` (as the annotations say), `written` (in the records); where
-    the records were read again, `verified`; in a training run `decoded` (by TensorFlow, for training or validation) and
-    `evaluated` (compared with detections).
+    Stations: `files` (image files in the folder, and the boxes in all annotation files, as far as those can be parsed),
+    `read` (what their annotations say), `kept` (proven), `written` (in the records); in a training run `decoded` (by
+    TensorFlow, for training or validation) and `evaluated` (compared with detections). An image is a file, counted
+    once.
     """
 
     stations: Mapping[str, Station]
-    images_left_out: Mapping[str, int]
-    boxes_left_out: Mapping[str, int]
 
-    def further(self, name: str, station: Station, left_out: str) -> Ledger:
-        """The ledger with one more station; what the last one had beyond it is `left_out` for that reason."""
+    def further(self, name: str, station: Station, reason: str) -> Ledger:
+        """The ledger with one more station; what the last one had beyond it, and it does not explain, is left out for
+        `reason`."""
         last = [*self.stations.values()][-1]
-        assert last.images is not None
-        assert last.boxes is not None
-        assert station.images is not None
-        assert station.boxes is not None
-        return Ledger(
-            {**self.stations, name: station},
-            _more(self.images_left_out, left_out, last.images - station.images),
-            _more(self.boxes_left_out, left_out, last.boxes - station.boxes),
-        )
+        images = _more(station.images_left_out, reason, last.images - station.images)
+        boxes = _more(station.boxes_left_out, reason, last.boxes - station.boxes)
+        return Ledger({**self.stations, name: Station(station.images, station.boxes, images, boxes)})
 
-    def unexplained(self) -> Station:
-        """The images and boxes that are missing between `read` and the last station without a reason."""
-        read, last = self.stations["read"], [*self.stations.values()][-1]
-        assert read.images is not None
-        assert read.boxes is not None
-        assert last.images is not None
-        assert last.boxes is not None
-        return Station(
-            read.images - last.images - sum(self.images_left_out.values()),
-            read.boxes - last.boxes - sum(self.boxes_left_out.values()),
-        )
+    def unexplained(self) -> dict[str, tuple[int, int]]:
+        """Station → the images and boxes that it has less than the one before without a reason, where there are any."""
+        found = {}
+        for (_, before), (name, station) in pairwise(self.stations.items()):
+            images = before.images - station.images - sum(station.images_left_out.values())
+            boxes = before.boxes - station.boxes - sum(station.boxes_left_out.values())
+            if images or boxes:
+                found[name] = (images, boxes)
+        return found
 
 
-def _more(counts: Mapping[str, int], reason: str, count: int) -> dict[str, int]:
+def _more(counts: Mapping[str, int], reason: str, missing: int) -> dict[str, int]:
+    count = missing - sum(counts.values())
     return {**counts, reason: count} if count else dict(counts)
 
 
@@ -178,8 +175,7 @@ def load(folder: Path) -> PreparedData | None:
 
 
 def _ledger(stored: Mapping[str, Any]) -> Ledger:
-    stations = {name: Station(**station) for name, station in stored["stations"].items()}
-    return Ledger(stations, dict(stored["images_left_out"]), dict(stored["boxes_left_out"]))
+    return Ledger({name: Station(**station) for name, station in stored["stations"].items()})
 
 
 def _pattern(folder: Path, part: str, shards: int) -> str:

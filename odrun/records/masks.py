@@ -26,8 +26,13 @@ def mask_png(box: Box, *, height_px: int, width_px: int) -> bytes:
     Raises:
         ValueError: its run lengths are for another size, or do not fill it.
     """
+    return encoded_png(mask_pixels(box, height_px=height_px, width_px=width_px))
+
+
+def encoded_png(pixels: Pixels) -> bytes:
+    """A mask's pixels, shape [height, width], as PNG."""
     stream = io.BytesIO()
-    Image.fromarray(mask_pixels(box, height_px=height_px, width_px=width_px)).save(stream, "PNG")
+    Image.fromarray(pixels).save(stream, "PNG")
     return stream.getvalue()
 
 

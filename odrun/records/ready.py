@@ -20,19 +20,23 @@ from odrun.annotations.files import ListedFile, beginning, list_files
 from odrun.annotations.model import SPLITS, TRAIN, VALIDATION
 from odrun.annotations.named_parts import parts_by_name
 from odrun.annotations.parallel import map_in_order
-from odrun.annotations.problems import Policy, ProblemLog
+from odrun.annotations.problems import Policies, Policy, ProblemLog
 from odrun.errors import InputError, RunFailedError
 from odrun.records.index import RecordIndex
 from odrun.records.label_map import label_map_classes
 from odrun.records.manifest import PartCounts
 from odrun.records.patterns import pattern_of
-from odrun.records.record_checks import CheckedRecord, check_record
+from odrun.records.record_checks import RECORD_FAULTS, CheckedRecord, check_record
 from odrun.runs.machine import usable_cores
 
 LOOKS_FOR = "TFRecord files (*.record, *.tfrecord, also in shards) and a label map (*.pbtxt)"
 _RECORD_NAME = re.compile(r".*\.(record|tfrecord)s?(-\d+-of-\d+)?", re.IGNORECASE | re.DOTALL)
 _GZIP = b"\x1f\x8b"
-_TAKEN_AS_THEY_ARE = frozenset(("clipped_box", "class_spelling", "turned_image"))
+CHECKED = RECORD_FAULTS | {
+    *("annotation_outside_split", "duplicate_across_split", "duplicate_content", "unreadable_file"),
+}
+"""The faults that are looked for; those whose default it is to be mended are used as they are."""
+_WRITE_AGAIN = "take the setting away, or write the records again from the annotations"
 _OWN_FOLDERS = "put the record files into the folders train/ and val/ of one folder, and set dataset.path to that one"
 
 
@@ -68,7 +72,7 @@ def ready_records(
     has one, or several that say the same. `progress` is told how many of how many records are read.
 
     Raises:
-        InputError: see the module; a part holds no record; or a fault was to be dropped or mended.
+        InputError: see the module; a part holds no record; a fault was to be dropped or mended, or is not looked for.
     """
     if folder_or_file.is_file():
         raise InputError(
@@ -77,6 +81,7 @@ def ready_records(
             where=str(folder_or_file),
             remedy="set dataset.path to the folder that holds both",
         )
+    _refuse_policies(problems.policies)
     folder = folder_or_file.absolute()
     files = list_files(folder, problems)
     parts = _parts(folder, [file for file in files if _is_record_file(file)], problems)
@@ -105,6 +110,23 @@ def ready_records(
     )
 
 
+def _refuse_policies(policies: Policies) -> None:
+    """Refuse (InputError) what was chosen and cannot be done to records that are used where they lie."""
+    for fault, policy in policies.chosen.items():
+        if fault not in CHECKED:
+            raise InputError(
+                f"Of records that exist already, {fault} is not looked for; {', '.join(sorted(CHECKED))} are.",
+                where=f"dataset.problems.{fault}={policy}",
+                remedy=_WRITE_AGAIN,
+            )
+        if policy in (Policy.DROP.value, Policy.FIX.value):
+            raise InputError(
+                "Records that exist already are used as they are: what is faulty is not left out or mended.",
+                where=f"dataset.problems.{fault}={policy}",
+                remedy=_WRITE_AGAIN,
+            )
+
+
 def _is_record_file(file: ListedFile) -> bool:
     return _RECORD_NAME.fullmatch(file.file_name) is not None
 
@@ -124,7 +146,8 @@ def _parts(folder: Path, files: list[ListedFile], problems: ProblemLog) -> dict[
         )
     for file in files:
         if file.name not in part_of:
-            problems.add("annotation_outside_split", file.path, "is in no part of the split")
+            unused = sum(len(index) for _, index in _indexes([file], ProblemLog()))
+            problems.add("annotation_outside_split", file.path, "is in no part of the split", images_lost=unused)
     return {part: [file for file in files if part_of.get(file.name) == part] for part in SPLITS}
 
 
@@ -167,9 +190,9 @@ def _indexes(files: list[ListedFile], problems: ProblemLog) -> list[tuple[Listed
             if file.path.stat().st_size > 0:
                 indexes.append((file, RecordIndex([file.path], pattern=str(file.path))))
         except OSError as error:
-            _note(problems, "unreadable_file", file, f"cannot be read: {error.strerror}")
+            problems.add("unreadable_file", file.path, f"cannot be read: {error.strerror}")
         except InputError as error:
-            _note(problems, "malformed_annotation", file, "is packed with gzip; unpack it" if packed else error.what)
+            problems.add("malformed_annotation", file.path, "is packed with gzip; unpack it" if packed else error.what)
     return indexes
 
 
@@ -198,7 +221,7 @@ def _read(
                 digest.update(checked.digest)
                 where = f"{file.path}, record {number}"
                 for fault, message in (*checked.faults, *_repetition(images, checked.image_digest, part, where)):
-                    _note(problems, fault, file, f"record {number} {message}")
+                    problems.add(fault, file.path, f"record {number} {message}")
                 done += 1
                 progress(done, total)
             index.close()
@@ -221,14 +244,3 @@ def _repetition(
     if first == where:
         return []
     return [("duplicate_content" if first_part == part else "duplicate_across_split", f"has the image of {first}")]
-
-
-def _note(problems: ProblemLog, fault: str, file: ListedFile, message: str) -> None:
-    policy = problems.add(fault, file.path, message)
-    if policy is Policy.DROP or (policy is Policy.FIX and fault not in _TAKEN_AS_THEY_ARE):
-        raise InputError(
-            f"Records that exist already are used as they are: what is faulty is not left out or mended. {file.path}: "
-            f"{message}",
-            where=f"dataset.problems.{fault}={policy.value}",
-            remedy="take the setting away, and write the records again from the annotations",
-        )

@@ -8,18 +8,21 @@ are. A key may be absent where the OD API's `TfExampleDecoder` takes that.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from odrun.annotations.checks import CLIPPED_PX, CLIPPED_SHARE, SMALLEST_SIDE_PX
+from odrun.annotations.border import CLIPPED_PX, CLIPPED_SHARE
+from odrun.annotations.checks import SMALLEST_SIDE_PX, TINY_PX
 from odrun.annotations.images import ImageFacts, UndecodableImageError, inspect_image
 from odrun.annotations.orientation import upright_size
 from odrun.records.example_reading import BYTES, FLOATS, INTEGERS, ExampleFeatures, parsed
 
 _CORNERS = tuple(f"image/object/bbox/{name}" for name in ("xmin", "ymin", "xmax", "ymax"))
+_AREAS = "image/object/area"
 _LABELS = "image/object/class/label"
 _MASKS = "image/object/mask"
 _TEXTS = "image/object/class/text"
@@ -36,12 +39,19 @@ _ONE_VALUE = {
 # Of these a record may have none though it has boxes.
 _OPTIONAL_LISTS = {
     _TEXTS: BYTES,
-    "image/object/area": FLOATS,
+    _AREAS: FLOATS,
     "image/object/difficult": INTEGERS,
     "image/object/group_of": INTEGERS,
     "image/object/is_crowd": INTEGERS,
     "image/object/weight": FLOATS,
 }
+RECORD_FAULTS = frozenset(
+    (
+        *("bad_area", "bad_number", "class_spelling", "clipped_box", "duplicate_box", "empty_box"),
+        *("image_without_boxes", "inverted_box", "malformed_annotation", "outside_box", "size_mismatch", "tiny_box"),
+        *("turned_image", "undecodable_image", "unknown_id"),
+    )
+)
 _DECODED_BY_TENSORFLOW = ("jpeg", "png", "gif", "bmp")
 # What a corner on the border may gain when it is rounded to 32 bits.
 _ROUNDING = 1e-6
@@ -109,6 +119,10 @@ def _faults(features: ExampleFeatures, facts: ImageFacts, classes: Sequence[Sequ
     for number, fault, message in _box_faults(boxes, size_px):
         corners = ", ".join(f"{corner:.6g}" for corner in boxes[number])
         yield fault, f"has a box {message}: {corners} (xmin, ymin, xmax, ymax as fractions)"
+    yield from _repeated_boxes(features, boxes)
+    areas_px = np.array(features.floats(_AREAS), np.float64)
+    for area_px in areas_px[~are_areas(areas_px, *size_px)][:1]:
+        yield "bad_area", f"has an object of {area_px:g} square pixels ({_AREAS}); its boxes' areas are taken"
     yield from _class_faults(features, classes)
 
 
@@ -150,6 +164,21 @@ def _box_faults(boxes: npt.NDArray[np.float64], size_px: tuple[int, int]) -> Ite
             yield number, "outside_box", "that leaves its image"
         elif (beyond > _ROUNDING).any():
             yield number, "clipped_box", "that leaves its image by little, and is used as it is"
+        elif ((high - low + _ROUNDING) * sides_px < TINY_PX).any():
+            yield number, "tiny_box", f"with a side shorter than {TINY_PX:g} pixels"
+
+
+def _repeated_boxes(features: ExampleFeatures, boxes: npt.NDArray[np.float64]) -> Iterator[_Found]:
+    keys = [(label_id, *corners) for label_id, corners in zip(features.labels, boxes.tolist(), strict=True)]
+    for (label_id, *corners), count in Counter(keys).items():
+        if count > 1:
+            shown = ", ".join(f"{corner:.6g}" for corner in corners)
+            yield "duplicate_box", f"has a box with the label id {label_id} {count} times: {shown}"
+
+
+def are_areas(areas_px: npt.NDArray[np.float64], width_px: int, height_px: int) -> npt.NDArray[np.bool_]:
+    """Of each number whether it can be the area, in square pixels, of an object in an image of that size."""
+    return np.isfinite(areas_px) & (areas_px >= 0) & (areas_px <= width_px * height_px)
 
 
 def _class_faults(features: ExampleFeatures, classes: Sequence[Sequence[str]]) -> Iterator[_Found]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from odrun.annotations.gathering import KeptImage, Place, spooled
 from odrun.annotations.images import as_stored
+from odrun.annotations.losses import Losses
 from odrun.annotations.model import SPLITS, AnnotatedImage
 from odrun.annotations.parallel import Workers
 from odrun.errors import InputError
@@ -25,7 +26,8 @@ class Plan:
     """What is to be written: the images of each part in their order, and what the classes are called.
 
     `names` gives the class (one of `classes`, which stand in the order of their label ids) that each name in the data
-    stands for. With `has_masks` every box gets a mask; `keypoint_names` are those that any object has.
+    stands for. With `has_masks` every box gets a mask; `keypoint_names` are those that any object has. `lost` is what
+    was kept and is not to be written.
     """
 
     parts: Mapping[str, Sequence[KeptImage]]
@@ -33,6 +35,7 @@ class Plan:
     names: Mapping[str, str]
     has_masks: bool
     keypoint_names: tuple[str, ...]
+    lost: Losses = field(default_factory=Losses)
 
     @property
     def counts(self) -> dict[str, PartCounts]:

@@ -61,6 +61,24 @@ def test_a_sound_image_is_kept_whole(tmp_path):
     assert found == Checked(whole, (), ())
 
 
+@pytest.mark.parametrize(
+    ("corners", "stated_px", "taken_px", "told"),
+    [
+        ((1, 2, 30, 20), 99.5, 99.5, []),
+        ((1, 2, 30, 20), None, None, []),
+        ((1, 2, 30, 20), 120_000, 120_000, []),
+        ((1, 2, 30, 20), 120_001, None, ["bad_area"]),
+        ((1, 2, 30, 20), -1, None, ["bad_area"]),
+        ((1, 2, 30, 20), math.nan, None, ["bad_area"]),
+        ((1, 2, 30, 20), math.inf, None, ["bad_area"]),
+        ((-1, 2, 30, 20), 99.5, None, ["clipped_box"]),
+    ],
+)
+def test_a_stated_area_is_that_of_the_box_as_it_was_stated(tmp_path, corners, stated_px, taken_px, told):
+    found = checked(read(tmp_path, replace(box(*corners), area_px=stated_px)))
+    assert ([each.stated_area_px for each in kept(found).boxes], faults(found)) == ([taken_px], told)
+
+
 @pytest.mark.parametrize("suffix", ["jpg", "tif", "png", "webp"])
 def test_fractions_are_those_of_the_upright_image(tmp_path, suffix):
     exif = Image.Exif()

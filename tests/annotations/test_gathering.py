@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from pathlib import Path
 
 from PIL import Image
@@ -8,6 +9,7 @@ from PIL import Image
 from odrun.annotations.classes import class_map
 from odrun.annotations.digests import FileContent
 from odrun.annotations.gathering import Gathered, Measured, gather, spooled
+from odrun.annotations.losses import Losses
 from odrun.annotations.model import BoxAsRead, ImageAsRead
 from odrun.annotations.parallel import Workers
 from odrun.annotations.problems import ProblemLog
@@ -64,7 +66,7 @@ def test_processes_find_what_one_finds(tmp_path):
     assert one[0] == many[0]
     assert one[1].problems == many[1].problems
     assert one[2] == many[2] == [32, 64, 70]
-    assert one[0].lost_images == {"undecodable_image": 1}
+    assert one[0].lost.images == {"undecodable_image": 1}
 
 
 def test_an_image_that_two_annotations_speak_of_is_taken_from_the_first(tmp_path):
@@ -72,13 +74,9 @@ def test_an_image_that_two_annotations_speak_of_is_taken_from_the_first(tmp_path
     found, log, _ = gathered(tmp_path, [first, second])
     assert [image.classes for image in found.kept] == [(("cat", 1),)]
     assert str(log.problems[0]) == f"{tmp_path / 'b.xml'}: speaks of {tmp_path / 'a.jpg'}, as {tmp_path / 'a.xml'} does"
-    assert (found.images_read, found.lost_images, found.lost_boxes) == (
-        2,
-        {"duplicate_image": 1},
-        {"duplicate_image": 1},
-    )
+    assert (found.images_read, found.boxes_read, found.lost) == (1, 2, Losses(boxes=Counter({"duplicate_image": 1})))
 
 
 def test_an_image_whose_file_could_not_be_read_is_counted_as_lost(tmp_path):
     found, _, _ = gathered(tmp_path, [read(tmp_path, "a.jpg", "cat"), read(tmp_path, "b.jpg", "cat")], unlisted="a.jpg")
-    assert ([image.name for image in found.kept], found.lost_images) == (["b.jpg"], {"unreadable_file": 1})
+    assert ([image.name for image in found.kept], found.lost.images) == (["b.jpg"], {"unreadable_file": 1})

@@ -24,7 +24,15 @@ def test_the_issue_s_policies_are_kept():
     defaults = Policies()
     by_policy = {policy: {name for name in FAULTS if defaults[name] is policy} for policy in Policy}
     assert by_policy[Policy.FIX] == {
-        *("clipped_box", "wrong_extension", "re_encoded_image", "turned_image", "class_spelling")
+        *(
+            "bad_area",
+            "clipped_box",
+            "clipped_keypoint",
+            "wrong_extension",
+            "re_encoded_image",
+            "turned_image",
+            "class_spelling",
+        )
     }
     assert {"near_duplicate", "tiny_box", "image_without_boxes"} <= by_policy[Policy.WARN]
     assert {

@@ -229,17 +229,24 @@ def test_faults_with_the_policy_drop_are_left_out_and_every_loss_is_in_the_ledge
     add(pets, "bad", jpeg(30), xml("bad.jpg", (30, 2, 1, 20), (1, 2, 30, 20)))
     add(pets, "broken", jpeg(31)[:300], xml("broken.jpg", (1, 2, 30, 20)))
     add(pets, "copy", jpeg(3), xml("copy.jpg", (1, 2, 30, 20)))
+    add(pets, "lost", None, xml("lost.jpg", (1, 2, 30, 20), (2, 2, 30, 20)))
+    (pets / "bare.jpg").write_bytes(jpeg(32))
     (pets / "notes.md").touch()
-    drops = dict.fromkeys(("inverted_box", "undecodable_image", "duplicate_content", "duplicate_across_split"), "drop")
+    faults = ("inverted_box", "undecodable_image", "duplicate_content", "duplicate_across_split", "missing_image")
+    drops = dict.fromkeys(faults, "drop")
     found = prepared(dataset(pets, problems=drops), tmp_path)
     (duplicate,) = [fault for fault in found.problems if "duplicate" in fault]
-    assert found.problems == {duplicate: 1, "inverted_box": 1, "undecodable_image": 1, "unused_file": 1}
+    mended = {"image_without_annotation": 1, "inverted_box": 1, "missing_image": 1, "undecodable_image": 1}
+    assert found.problems == mended | {duplicate: 1, "unused_file": 1}
     assert found.ledger == Ledger(
-        stations={"files": Station(13, None), "read": Station(13, 14), "written": Station(11, 11)},
-        images_left_out={duplicate: 1, "undecodable_image": 1},
-        boxes_left_out={duplicate: 1, "inverted_box": 1, "undecodable_image": 1},
+        {
+            "files": Station(14, 16),
+            "read": Station(13, 14, {"image_without_annotation": 1}, {"missing_image": 2}),
+            "kept": Station(12, 12, {"undecodable_image": 1}, {"inverted_box": 1, "undecodable_image": 1}),
+            "written": Station(11, 11, {duplicate: 1}, {duplicate: 1}),
+        }
     )
-    assert found.ledger.unexplained() == Station(0, 0)
+    assert found.ledger.unexplained() == {}
 
 
 def test_classes_can_be_renamed_and_merged(pets, tmp_path):
@@ -298,11 +305,21 @@ def test_records_that_are_ready_are_used_where_they_lie(pets, tmp_path):
     folder.mkdir()
     for path in (*made.folder.glob("*.tfrecord"), made.label_map):
         shutil.copy(path, folder)
+    shutil.copy(next(made.folder.glob("validation-*")), folder / "test.tfrecord")
+    unused = made.counts["validation"].images
     told = Told()
     found = prepared(dataset(folder, format="auto"), tmp_path / "cache", told)
     assert (found.folder, found.classes, found.counts) == (folder, made.classes, made.counts)
     assert found.label_map == folder / "label_map.pbtxt"
-    assert told.lines[-1].endswith(f"records used in {folder}")
+    assert found.ledger == Ledger(
+        {
+            "files": Station(10 + unused, 10),
+            "read": Station(10, 10, {"annotation_outside_split": unused}),
+            "written": Station(10, 10),
+        }
+    )
+    assert found.ledger.unexplained() == {}
+    assert f"records used in {folder}" in told.lines[-2]
     assert told.steps[-1] == ("checking", 10, 10, "record")
 
 

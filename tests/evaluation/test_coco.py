@@ -11,7 +11,9 @@ from odrun.settings import METRIC_KEYS
 CLASSES = {1: "disc", 2: "square"}
 
 
-def image(image_id: int, *boxes: tuple[float, float, float, float, int], crowd: bool = False) -> TrueImage:
+def image(
+    image_id: int, *boxes: tuple[float, float, float, float, int], crowd: bool = False, areas: list[float] | None = None
+) -> TrueImage:
     rows = np.array(boxes, np.float64).reshape(-1, 5)
     return TrueImage(
         image_id=image_id,
@@ -20,6 +22,7 @@ def image(image_id: int, *boxes: tuple[float, float, float, float, int], crowd: 
         boxes_px=rows[:, :4],
         label_ids=rows[:, 4].astype(np.int64),
         is_crowd=np.full(len(rows), crowd),
+        areas_px=None if areas is None else np.array(areas),
     )
 
 
@@ -39,6 +42,15 @@ def test_perfect_detections_score_one_and_absent_sizes_minus_one() -> None:
     expected = dict.fromkeys(METRIC_KEYS, 1.0) | dict.fromkeys(("AP_small", "AP_large", "AR_small", "AR_large"), -1.0)
     assert scores.metrics == pytest.approx(expected)
     assert scores.class_ap == pytest.approx({"disc": 1.0, "square": 1.0})
+
+
+def test_a_large_box_of_a_small_object_counts_as_small_as_pycocotools_has_it_from_coco_s_own_areas() -> None:
+    found = [detection(1, (0, 0, 100, 100), 1, 0.9)]
+    by_box, by_object = (
+        score([image(1, (0, 0, 100, 100, 1), areas=areas)], found, classes=CLASSES).metrics for areas in (None, [999.0])
+    )
+    assert [by_box[name] for name in ("AP_small", "AP_medium", "AP_large")] == [-1.0, -1.0, pytest.approx(1.0)]
+    assert [by_object[name] for name in ("AP_small", "AP_medium", "AP_large")] == [pytest.approx(1.0), -1.0, -1.0]
 
 
 def test_a_box_with_an_iou_of_three_quarters_counts_at_half_the_thresholds() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from odrun.compat.tensorflow import tf
 from odrun.evaluation.records import ValidationRecords
 from odrun.records.example import bytes_feature, example_bytes, float_feature, int_feature
 from odrun.records.shards import framed
@@ -63,6 +64,19 @@ def test_the_records_are_read_for_their_ids_once_and_no_further_than_needed(tmp_
     monkeypatch.setattr(ValidationRecords, "payload", lambda self, number: read.append(number) or payload(self, number))
     assert [records.truth(number).image_id for number in (2, 0)] == [3, 1]
     assert read == [2, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("areas", "taken"),
+    [([55.5], [55.5]), ([], None), ([55.5, 1], None), ([-1], None), ([801], None), ([float("nan")], None)],
+)
+def test_the_area_is_the_record_s_where_it_can_be_one(tmp_path, areas, taken):
+    """The image has 40x20 pixels."""
+    stored = tf.train.Example.FromString(example(None))
+    stored.features.feature["image/object/area"].float_list.value.extend(areas)
+    (tmp_path / "val.record").write_bytes(framed(stored.SerializeToString()))
+    areas_px = ValidationRecords(f"{tmp_path}/val.record").truth(0).areas_px
+    assert (None if areas_px is None else areas_px.tolist()) == taken
 
 
 def test_a_record_without_crowds_tells_its_boxes_in_pixels(tmp_path):

@@ -66,7 +66,7 @@ def prepared(tmp_path: Path):
     folder = tmp_path / "records [of] 1*"
     folder.mkdir()
     names = {"cat": "cat", "dög": "dög"}
-    ledger = Ledger({station: Station(4, 6) for station in ("read", "written")}, {}, {})
+    ledger = Ledger({station: Station(4, 6) for station in ("read", "written")})
     write_records(
         Plan(kept, ("dög", "cat"), names, has_masks=False, keypoint_names=()),
         folder,
@@ -201,7 +201,7 @@ def test_a_coco_file_becomes_the_record_of_the_od_api_s_own_converter(tf, tmp_pa
     seen = [
         number for place in range(17) for number in ((place + 1.5, place, 1 + place % 2) if place % 3 else (0, 0, 0))
     ]
-    common = {"image_id": 9, "category_id": 4, "iscrowd": 0, "area": 1}
+    common = {"image_id": 9, "category_id": 4, "iscrowd": 0, "area": 517.25}
     annotations = [
         common | {"id": 1, "bbox": [1, 2, 30.5, 20], "segmentation": list(map(list, POLYGON.rings_px))},
         common | {"id": 2, "bbox": [15, 0, 10, 30], "segmentation": crowd, "iscrowd": 1},
@@ -222,6 +222,7 @@ def test_a_coco_file_becomes_the_record_of_the_od_api_s_own_converter(tf, tmp_pa
             is_crowd=each.is_crowd,
             mask=each.mask,
             keypoints=each.keypoints,
+            stated_area_px=each.area_px,
         )
         for each in read.boxes
     )
@@ -237,7 +238,7 @@ def test_a_coco_file_becomes_the_record_of_the_od_api_s_own_converter(tf, tmp_pa
     )
     ours, wanted = tf.train.Example.FromString(content).features.feature, theirs.features.feature
     assert set(wanted) - set(ours) == set()
-    for key in set(wanted) - {"image/object/mask", "image/object/area"}:
+    for key in set(wanted) - {"image/object/mask"}:
         assert ours[key] == wanted[key], key
     masks = [
         [tf.io.decode_png(png).numpy()[..., 0] > 0 for png in each["image/object/mask"].bytes_list.value]

@@ -5,9 +5,12 @@ import struct
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 from odrun.annotations.model import AnnotatedImage, Box, Keypoint, Polygons
 from odrun.records.example import bytes_feature, example_bytes, float_feature, image_example, int_feature
-from odrun.records.masks import mask_png
+from odrun.records.masks import mask_pixels, mask_png
 
 
 def test_a_feature_of_bytes_is_the_wire_format_s():
@@ -78,6 +81,16 @@ def test_every_box_has_a_mask_where_one_has():
     assert masks[0] != masks[1]
     assert b"image/object/mask" + field(bytes_feature(masks)) in content(MASKED, PLAIN, has_masks=True)
     assert b"image/object/mask" + field(bytes_feature([])) in content(has_masks=True)
+
+
+def test_the_area_is_the_stated_one_else_the_mask_s_else_the_box_s():
+    """The triangle covers half of its box of 30x15 pixels: by pycocotools' filling 212 pixels."""
+    covered = int(np.count_nonzero(mask_pixels(MASKED, height_px=20, width_px=40)))
+    assert covered == pytest.approx(30 * 15 / 2, rel=0.1)
+    stated = replace(MASKED, stated_area_px=99.5)
+    areas = b"image/object/area" + field(float_feature([covered, 4, 99.5]))
+    assert areas in content(MASKED, PLAIN, stated, has_masks=True)
+    assert b"image/object/area" + field(float_feature([450, 4, 99.5])) in content(MASKED, PLAIN, stated)
 
 
 def test_every_box_has_every_keypoint_in_one_order():

@@ -15,9 +15,11 @@ SHARDS = {
     "validation": ["validation-00000-of-00001.tfrecord"],
 }
 LEDGER = Ledger(
-    stations={"files": Station(4, None), "read": Station(4, 9), "written": Station(3, 5)},
-    images_left_out={"undecodable_image": 1},
-    boxes_left_out={"undecodable_image": 3, "empty_box": 1},
+    {
+        "files": Station(5, 11),
+        "read": Station(4, 9, {"image_without_annotation": 1}, {"unknown_id": 2}),
+        "written": Station(3, 5, {"undecodable_image": 1}, {"undecodable_image": 3, "empty_box": 1}),
+    }
 )
 CONTENTS = {"a.jpg": FileContent("01", 3), "b.xml": FileContent("02", 4)}
 
@@ -128,14 +130,17 @@ def test_the_fingerprint_depends_on_the_writer_s_version(monkeypatch):
 
 
 def test_a_ledger_says_what_no_fault_explains():
-    assert LEDGER.unexplained() == Station(0, 0)
-    lost = Ledger(LEDGER.stations, {}, {"empty_box": 1})
-    assert lost.unexplained() == Station(1, 3)
+    assert LEDGER.unexplained() == {}
+    lost = Ledger({**LEDGER.stations, "written": Station(3, 5, {}, {"empty_box": 1})})
+    assert lost.unexplained() == {"written": (1, 3)}
 
 
 def test_a_further_station_is_explained_by_its_reason():
-    further = LEDGER.further("decoded", Station(1, 2), "not_trained_on").further("evaluated", Station(1, 2), "none")
-    assert [*further.stations] == ["files", "read", "written", "decoded", "evaluated"]
-    assert further.images_left_out == {"undecodable_image": 1, "not_trained_on": 2}
-    assert further.boxes_left_out == {"undecodable_image": 3, "empty_box": 1, "not_trained_on": 3}
-    assert further.unexplained() == Station(0, 0)
+    evaluated = Station(1, 1, boxes_left_out={"crowd": 1})
+    further = LEDGER.further("decoded", Station(1, 2), "not_trained_on").further("evaluated", evaluated, "none")
+    assert further.stations == {
+        **LEDGER.stations,
+        "decoded": Station(1, 2, {"not_trained_on": 2}, {"not_trained_on": 3}),
+        "evaluated": evaluated,
+    }
+    assert further.unexplained() == {}

@@ -8,17 +8,17 @@ import pytest
 from PIL import Image
 
 from odrun.annotations.files import ListedFile
-from odrun.annotations.problems import Policies, ProblemLog
+from odrun.annotations.problems import FAULTS, Policies, Policy, ProblemLog
 from odrun.errors import InputError
 from odrun.records.example import bytes_feature, example_bytes, float_feature, int_feature
 from odrun.records.index import RecordIndex
 from odrun.records.label_map import label_map_text
 from odrun.records.manifest import PartCounts
-from odrun.records.ready import ReadyRecords, ready_records, recognizes
+from odrun.records.ready import CHECKED, ReadyRecords, ready_records, recognizes
 from odrun.records.shards import framed
 
 CLASSES = ("cat", "dog")
-BOX = (0.25, 0.25, 0.5, 0.75)
+BOX, OTHER = (0.25, 0.25, 0.5, 0.75), (0.25, 0.25, 0.5, 1)
 
 
 def image(shade: int) -> bytes:
@@ -27,10 +27,11 @@ def image(shade: int) -> bytes:
     return stream.getvalue()
 
 
-def record(shade: int, *boxes: tuple[float, ...], label_id: int = 1) -> bytes:
+def record(shade: int, *boxes: tuple[float, ...], label_id: int = 1, width_px: int = 40) -> bytes:
     features = {
         "image/encoded": bytes_feature([image(shade)]),
         "image/source_id": bytes_feature([b"a.jpg"]),
+        "image/width": int_feature([width_px]),
         "image/object/class/label": int_feature([label_id] * len(boxes)),
     }
     for number, name in enumerate(("xmin", "ymin", "xmax", "ymax")):
@@ -46,7 +47,7 @@ def written(root: Path, files: dict[str, list[bytes] | bytes]) -> Path:
     return root
 
 
-TRAIN = [record(1, BOX), record(2, BOX, BOX, label_id=2)]
+TRAIN = [record(1, BOX), record(2, BOX, OTHER, label_id=2)]
 VAL = [record(3, BOX)]
 LABEL_MAP = label_map_text(CLASSES).encode()
 SOUND: dict[str, list[bytes] | bytes] = {"train.record": TRAIN, "val.record": VAL, "label_map.pbtxt": LABEL_MAP}
@@ -147,7 +148,7 @@ def test_label_maps_that_say_the_same_are_one_and_a_given_one_goes_before(tmp_pa
 
 
 def test_faulty_records_are_told_with_their_numbers(tmp_path):
-    odd = [record(5, (0.5, 0, 0.25, 1)), b"no example", record(6, BOX, label_id=3), record(7, BOX, BOX)]
+    odd = [record(5, (0.5, 0, 0.25, 1)), b"no example", record(6, BOX, label_id=3), record(7, BOX, OTHER)]
     found, log = ready(written(tmp_path, SOUND | {"train.record": [*TRAIN, *odd]}))
     assert [(fault, file, message.split(" has ")[0]) for fault, file, message in told(log, tmp_path)] == [
         ("inverted_box", "train.record", "record 2"),
@@ -201,12 +202,51 @@ def test_an_image_that_is_there_twice_is_told_with_its_first_place(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("policy", ["fix", "drop"])
-def test_what_would_be_dropped_or_mended_is_refused_since_nothing_is_written(tmp_path, policy):
-    written(tmp_path, SOUND | {"train.record": [*TRAIN, record(9, (0, 0, 5, 1))]})
+@pytest.mark.parametrize(
+    ("fault", "policy"),
+    [
+        (fault, policy.value)
+        for fault in sorted(CHECKED)
+        for policy in FAULTS[fault].policies
+        if policy in (Policy.DROP, Policy.FIX)
+    ],
+)
+def test_what_would_be_dropped_or_mended_is_refused_since_nothing_is_written(tmp_path, fault, policy):
+    written(tmp_path, SOUND)
     with pytest.raises(InputError, match="used as they are") as caught:
-        ready(tmp_path, outside_box=policy)
-    assert caught.value.where == f"dataset.problems.outside_box={policy}"
+        ready(tmp_path, **{fault: policy})
+    assert caught.value.where == f"dataset.problems.{fault}={policy}"
+
+
+def test_what_is_mended_elsewhere_by_default_is_here_nothing_but_taken_as_it_is():
+    assert {fault for fault in CHECKED if Policies()[fault] is Policy.FIX} == {
+        *("bad_area", "class_spelling", "clipped_box", "turned_image")
+    }
+    assert not [fault for fault in CHECKED if Policies()[fault] is Policy.DROP]
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS.keys() - CHECKED))
+def test_a_policy_of_what_is_not_looked_for_is_refused_and_not_passed_over(tmp_path, fault):
+    policy = FAULTS[fault].policies[0].value
+    with pytest.raises(InputError, match=f"{fault} is not looked for") as caught:
+        ready(written(tmp_path, SOUND), **{fault: policy})
+    assert caught.value.where == f"dataset.problems.{fault}={policy}"
+
+
+@pytest.mark.parametrize(
+    ("fault", "policy", "odd"),
+    [
+        ("tiny_box", "error", record(9, (0, 0, 0.04, 1))),
+        ("duplicate_box", "error", record(9, BOX, BOX)),
+        ("clipped_box", "error", record(9, (0, 0, 1.04, 1))),
+        ("image_without_boxes", "error", record(9)),
+        ("size_mismatch", "warn", record(9, BOX, width_px=41)),
+    ],
+)
+def test_a_policy_that_can_be_kept_is_kept(tmp_path, fault, policy, odd):
+    folder = written(tmp_path, SOUND | {"train.record": [*TRAIN, odd]})
+    _, log = ready(folder, **{fault: policy})
+    assert log.counts(*Policy) == log.counts(Policy(policy)) == {fault: 1}
 
 
 def test_what_harms_nobody_is_taken_and_told(tmp_path):

@@ -13,7 +13,7 @@ from PIL import Image
 
 from odrun.annotations.problems import FAULTS
 from odrun.records.example import bytes_feature, example_bytes, float_feature, int_feature
-from odrun.records.record_checks import check_record
+from odrun.records.record_checks import RECORD_FAULTS, check_record
 
 CLASSES = (("cat",), ("dog", "/m/0bt9lr"))
 BOX = (0.25, 0.25, 0.5, 0.75)
@@ -134,6 +134,9 @@ def test_a_record_of_another_layout_is_malformed(changed, message):
         ((0, 0, 1.04, 1), "clipped_box"),
         ((0, -0.09, 1, 1), "clipped_box"),
         ((0, 0, 1 + 2e-7, 1), None),
+        ((0, 0, 0.049, 1), "tiny_box"),
+        ((0, 0, 1, 0.099), "tiny_box"),
+        ((0.1, 0.1, 0.15, 0.2), None),
     ],
 )
 def test_an_odd_box_is_named_with_its_corners(box, fault):
@@ -155,7 +158,7 @@ def test_an_odd_box_is_named_with_its_corners(box, fault):
     ],
 )
 def test_a_label_that_the_label_map_does_not_have_is_named_once_a_record(label_id, text, fault):
-    payload = record(BOX, BOX, label=int_feature([label_id] * 2), text=bytes_feature([text] * 2))
+    payload = record(BOX, (*BOX[:2], 1, 1), label=int_feature([label_id] * 2), text=bytes_feature([text] * 2))
     assert faults(payload) == [fault]
     assert f"the label id {label_id}" in told(payload)
 
@@ -204,4 +207,15 @@ def test_bytes_that_are_no_example_have_digests_all_the_same():
 def test_whatever_the_bytes_only_known_faults_come_of_them(place, replaced, boxes):
     payload = record(*boxes)
     payload = payload[:place] + replaced + payload[place + len(replaced) :]
-    assert set(faults(payload)) <= set(FAULTS)
+    assert set(faults(payload)) <= RECORD_FAULTS <= set(FAULTS)
+
+
+@pytest.mark.parametrize("area", [-1, 801, math.nan])
+def test_an_area_that_cannot_be_is_named(area):
+    assert faults(record(BOX, (*BOX[:2], 1, 1), area=float_feature([100, area]))) == ["bad_area"]
+    assert faults(record(BOX, area=float_feature([800]))) == []
+
+
+def test_a_box_that_stands_more_than_once_is_named_once():
+    assert faults(record(BOX, BOX, BOX)) == ["duplicate_box"]
+    assert faults(record(BOX, BOX, label=int_feature([1, 2]), text=None)) == []

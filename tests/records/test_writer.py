@@ -81,7 +81,7 @@ def written(data: Plan, target: Path, workers: int = 1) -> Path:
             target.parent / "spool",
             fingerprint="f00d",
             problems={},
-            ledger=Ledger(stations, {}, {}),
+            ledger=Ledger(stations),
             workers=at_work,
             progress=lambda _: None,
         )
