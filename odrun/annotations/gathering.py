@@ -45,11 +45,15 @@ class Measured:
     box_sizes_px: tuple[float, ...]
 
 
+_Keypoints = tuple[tuple[str, tuple[str, ...]], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class KeptImage:
     """What is held of a proven image.
 
     `classes` says how many boxes it has of each, by the name in the data; `masks` how many of them have a mask;
+    `keypoints` has the names of the keypoints of each class that has labelled ones;
     `measures` has its size and its boxes' sizes, packed, for `measured`.
     """
 
@@ -60,7 +64,7 @@ class KeptImage:
     look: int
     size_bytes: int
     masks: int
-    keypoint_names: tuple[str, ...]
+    keypoints: _Keypoints
     place: Place
     measures: bytes = b""
 
@@ -108,8 +112,9 @@ def gather(
     gathered = Gathered()
     unproven = _once_each(images, contents, problems, gathered)
     check = partial(_check_chunk, classes=classes, policies=problems.policies)
-    # Images have few combinations of classes: each is held once.
+    # Images have few combinations of classes, and of keypoints: each is held once.
     combinations: dict[_Classes, _Classes] = {}
+    keypoints: dict[_Keypoints, _Keypoints] = {}
     done = 0
     for chunk in workers.map(check, _chunks(unproven, contents)):
         for kept, blob, found, losses in chunk:
@@ -120,7 +125,8 @@ def gather(
                 place = Place(spool.tell(), len(blob))
                 spool.write(blob)
                 combination = combinations.setdefault(kept[1], kept[1])
-                gathered.kept.append(KeptImage(kept[0], combination, *kept[2:8], place, kept[8]))
+                points = keypoints.setdefault(kept[7], kept[7])
+                gathered.kept.append(KeptImage(kept[0], combination, *kept[2:7], points, place, kept[8]))
         done += len(chunk)
         progress(done)
     spool.flush()
@@ -137,7 +143,7 @@ def spooled(spool: IO[bytes], place: Place) -> AnnotatedImage:
 
 
 _Classes = tuple[tuple[str, int], ...]
-_Facts = tuple[str, _Classes, "str | None", bytes, int, int, int, tuple[str, ...], bytes]
+_Facts = tuple[str, _Classes, "str | None", bytes, int, int, int, _Keypoints, bytes]
 _Outcome = tuple["_Facts | None", bytes, tuple[Problem, ...], tuple[Loss, ...]]
 
 
@@ -179,7 +185,6 @@ def _outcome(checked: Checked) -> _Outcome:
     if image is None:
         return None, b"", checked.problems, checked.losses
     counts = Counter(box.class_name for box in image.boxes)
-    names = {point.name: None for box in image.boxes for point in box.keypoints}
     classes = tuple(sorted(counts.items()))
     facts = (
         image.name,
@@ -189,10 +194,18 @@ def _outcome(checked: Checked) -> _Outcome:
         image.look,
         image.size_bytes,
         sum(box.mask is not None for box in image.boxes),
-        tuple(names),
+        _keypoints(image),
         _measures(image, {name: position for position, (name, _) in enumerate(classes)}),
     )
     return facts, pickle.dumps(image, pickle.HIGHEST_PROTOCOL), checked.problems, checked.losses
+
+
+def _keypoints(image: AnnotatedImage) -> _Keypoints:
+    names: dict[str, dict[str, None]] = {}
+    for box in image.boxes:
+        if any(point.visibility for point in box.keypoints):
+            names.setdefault(box.class_name, {}).update(dict.fromkeys(point.name for point in box.keypoints))
+    return tuple((class_name, tuple(points)) for class_name, points in sorted(names.items()))
 
 
 def _measures(image: AnnotatedImage, positions: Mapping[str, int]) -> bytes:

@@ -14,6 +14,7 @@ from odrun.annotations.digests import FileContent
 from odrun.annotations.duplicates import note_duplicates
 from odrun.annotations.files import ListedFile
 from odrun.annotations.gathering import Gathered, KeptImage, Place, gather, spooled
+from odrun.annotations.keypoint_slots import KeypointSlots
 from odrun.annotations.losses import Losses
 from odrun.annotations.model import SPLITS, TRAIN, VALIDATION
 from odrun.annotations.parallel import Workers
@@ -181,9 +182,12 @@ class Making:
                     lost.add(left_out[image.name], images=1, boxes=image.boxes)
             parts[part] = [image for image in kept if image.name not in left_out]
         self._refuse_faults()
-        keypoint_names = dict.fromkeys(name for image in gathered.kept for name in image.keypoint_names)
+        keypoints: dict[str, dict[str, None]] = {name: {} for name in classes}
+        for class_name, points in dict.fromkeys(each for image in gathered.kept for each in image.keypoints):
+            keypoints[names[class_name]].update(dict.fromkeys(points))
+        slots = KeypointSlots({name: tuple(points) for name, points in keypoints.items() if points})
         has_masks = any(image.masks for image in gathered.kept)
-        return Plan(parts, classes, names, has_masks, tuple(sorted(keypoint_names)), lost)
+        return Plan(parts, classes, names, has_masks, slots, lost)
 
     def _note_spellings(self, names: Mapping[str, str], gathered: Gathered) -> None:
         for name, meant in names.items():

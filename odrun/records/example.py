@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from odrun.annotations.keypoint_slots import NO_KEYPOINTS, KeypointSlots
 from odrun.annotations.model import AnnotatedImage, Box, Keypoint
 from odrun.records.masks import encoded_png, mask_pixels
 
@@ -26,7 +27,7 @@ def image_example(
     label_ids: Mapping[str, int],
     source_id: int,
     has_masks: bool = False,
-    keypoint_names: Sequence[str] = (),
+    keypoints: KeypointSlots = NO_KEYPOINTS,
 ) -> bytes:
     """As `image_example_pieces`, in one piece."""
     pieces = image_example_pieces(
@@ -36,7 +37,7 @@ def image_example(
         label_ids=label_ids,
         source_id=source_id,
         has_masks=has_masks,
-        keypoint_names=keypoint_names,
+        keypoints=keypoints,
     )
     return b"".join(pieces)
 
@@ -49,7 +50,7 @@ def image_example_pieces(
     label_ids: Mapping[str, int],
     source_id: int,
     has_masks: bool = False,
-    keypoint_names: Sequence[str] = (),
+    keypoints: KeypointSlots = NO_KEYPOINTS,
 ) -> tuple[bytes, bytes, bytes]:
     """Serialize `image`, whose JPEG or PNG bytes are `encoded` and have the hexadecimal digest `sha256`.
 
@@ -90,8 +91,8 @@ def image_example_pieces(
     }
     if has_masks:
         features["image/object/mask"] = bytes_feature(masks)
-    if keypoint_names:
-        features |= _keypoint_features(image, keypoint_names)
+    if keypoints:
+        features |= _keypoint_features(image, keypoints)
     # By its key the image comes first.
     rest = _entries(features)
     key, size = _field(1, b"image/encoded"), len(encoded)
@@ -137,19 +138,26 @@ def _masked(image: AnnotatedImage) -> tuple[list[float], list[bytes]]:
     return areas, masks
 
 
-def _keypoint_features(image: AnnotatedImage, names: Sequence[str]) -> dict[str, bytes]:
+def _keypoint_features(image: AnnotatedImage, slots: KeypointSlots) -> dict[str, bytes]:
     """The features that the OD API's `TfExampleDecoder` reads, object after object."""
-    absent = {name: Keypoint(name, 0.0, 0.0, 0) for name in names}
-    points = [absent | {point.name: point for point in box.keypoints} for box in image.boxes]
-    flat = [each[name] for each in points for name in names]
-    labelled = [sum(each[name].visibility > 0 for name in names) for each in points]
+    points = [_points(box, slots) for box in image.boxes]
+    flat = [point for each in points for point in each]
     return {
-        "image/object/keypoint/num": int_feature(labelled),
+        "image/object/keypoint/num": int_feature([sum(point.visibility > 0 for point in each) for each in points]),
         "image/object/keypoint/text": bytes_feature([point.name.encode() for point in flat]),
         "image/object/keypoint/visibility": int_feature([point.visibility for point in flat]),
         "image/object/keypoint/x": float_feature([point.x_px / image.width_px for point in flat]),
         "image/object/keypoint/y": float_feature([point.y_px / image.height_px for point in flat]),
     }
+
+
+def _points(box: Box, slots: KeypointSlots) -> list[Keypoint]:
+    """A keypoint for each slot."""
+    own = {point.name: point for point in box.keypoints}
+    return [
+        own[name] if class_name == box.class_name and name in own else Keypoint(name, 0.0, 0.0, 0)
+        for class_name, name in slots.flat
+    ]
 
 
 def _packed(payload: bytes) -> bytes:

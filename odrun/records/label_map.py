@@ -10,6 +10,7 @@ from typing import Protocol, cast
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
+from odrun.annotations.keypoint_slots import NO_KEYPOINTS, KeypointSlots
 from odrun.errors import InputError
 
 LARGEST_FILE_BYTES = 16 << 20
@@ -20,10 +21,16 @@ _REMEDY = "write it as: item { id: 1 name: 'CLASS' } ..."
 _FIELD = descriptor_pb2.FieldDescriptorProto
 
 
+class _Keypoint(Protocol):
+    id: int
+    label: str
+
+
 class _Item(Protocol):
     name: str
     id: int
     display_name: str
+    keypoints: Sequence[_Keypoint]
 
 
 class _LabelMap(Protocol):
@@ -35,10 +42,39 @@ def label_ids(classes: Sequence[str]) -> dict[str, int]:
     return {name: label_id for label_id, name in enumerate(classes, start=1)}
 
 
-def label_map_text(classes: Sequence[str]) -> str:
-    """The label map of `classes` as text that `object_detection.utils.label_map_util` reads."""
+def label_map_text(classes: Sequence[str], keypoints: KeypointSlots = NO_KEYPOINTS) -> str:
+    """The label map of `classes` as text that `object_detection.utils.label_map_util` reads.
+
+    The keypoints of a class stand with it, their ids are the numbers of their slots.
+    """
     return "".join(
-        f'item {{\n  id: {label_id}\n  name: "{_escaped(name)}"\n}}\n' for name, label_id in label_ids(classes).items()
+        f'item {{\n  id: {label_id}\n  name: "{_escaped(name)}"\n{_keypoints_text(name, keypoints)}}}\n'
+        for name, label_id in label_ids(classes).items()
+    )
+
+
+def read_keypoints(path: Path) -> KeypointSlots:
+    """The keypoints of the classes of a label map, by their slots.
+
+    Raises:
+        InputError: as `read_label_map`, and where the ids of the keypoints are not 0, 1, ... in the order of the classes.
+    """
+    items = [item for item in _items(path) if item.keypoints]
+    ids = [number for item in items for number, _ in item.keypoints]
+    if ids != list(range(len(ids))):
+        raise _not_a_label_map(
+            path,
+            f"has keypoints with the ids {', '.join(map(str, ids))}",
+            remedy="number them 0, 1, ... in the order of the classes",
+        )
+    return KeypointSlots({item.title: tuple(name for _, name in item.keypoints) for item in items})
+
+
+def _keypoints_text(class_name: str, slots: KeypointSlots) -> str:
+    first = slots.of_class(class_name).start
+    return "".join(
+        f'  keypoints {{\n    id: {slot}\n    label: "{_escaped(name)}"\n  }}\n'
+        for slot, name in enumerate(slots.names.get(class_name, ()), start=first)
     )
 
 
@@ -86,6 +122,7 @@ class _NamedItem:
     label_id: int
     title: str
     texts: tuple[str, ...]
+    keypoints: tuple[tuple[int, str], ...]
 
 
 def _items(path: Path) -> list[_NamedItem]:
@@ -101,7 +138,8 @@ def _items(path: Path) -> list[_NamedItem]:
         if not texts or item.id < 1:
             told = f"item {number} of {len(items)} has {repr(texts[0]) if texts else 'no name'} and the id {item.id}"
             raise _not_a_label_map(path, f"needs items, each with a name and an id of 1 or more: {told}")
-        named.append(_NamedItem(item.id, texts[0] if displayed else texts[-1], texts))
+        points = tuple((point.id, point.label) for point in item.keypoints)
+        named.append(_NamedItem(item.id, texts[0] if displayed else texts[-1], texts, points))
     for what, values in (("id", [item.label_id for item in named]), ("name", [item.title for item in named])):
         value, count = Counter(values).most_common(1)[0]
         if count > 1:
@@ -148,7 +186,7 @@ def _escaped(name: str) -> str:
 
 
 def _message_class() -> type:
-    """The part of `string_int_label_map.proto` that names classes.
+    """The part of `string_int_label_map.proto` that names classes and their keypoints.
 
     It has a descriptor pool of its own: in the default pool it would collide with the OD API's message.
     """
@@ -157,6 +195,11 @@ def _message_class() -> type:
     item.field.add(name="name", number=1, type=_FIELD.TYPE_STRING, label=_FIELD.LABEL_OPTIONAL)
     item.field.add(name="display_name", number=3, type=_FIELD.TYPE_STRING, label=_FIELD.LABEL_OPTIONAL)
     item.field.add(name="id", number=2, type=_FIELD.TYPE_INT32, label=_FIELD.LABEL_OPTIONAL)
+    keypoint = file.message_type.add(name="Keypoint")
+    keypoint.field.add(name="id", number=1, type=_FIELD.TYPE_INT32, label=_FIELD.LABEL_OPTIONAL)
+    keypoint.field.add(name="label", number=2, type=_FIELD.TYPE_STRING, label=_FIELD.LABEL_OPTIONAL)
+    points = {"type": _FIELD.TYPE_MESSAGE, "label": _FIELD.LABEL_REPEATED, "type_name": ".Keypoint"}
+    item.field.add(name="keypoints", number=4, **points)
     label_map = file.message_type.add(name="LabelMap")
     label_map.field.add(name="item", number=1, type=_FIELD.TYPE_MESSAGE, label=_FIELD.LABEL_REPEATED, type_name=".Item")
     pool = descriptor_pool.DescriptorPool()

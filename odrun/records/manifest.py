@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from odrun.annotations.digests import FileContent
+from odrun.annotations.keypoint_slots import KeypointSlots
 from odrun.annotations.model import SPLITS, TRAIN, VALIDATION
 
 WRITER_VERSION = 3
@@ -82,7 +83,7 @@ class PreparedData:
     `train_records` and `validation_records` are glob patterns for the OD API's `input_path`; `classes` stand in the
     order of their label ids, from 1; `counts` has the keys of `SPLITS`; `problems` says how often each fault was found
     that did not stand in the way, and `listing` (CSV) names each. `masks` is how many boxes have a mask of their own;
-    if it is not 0, the others have their rectangle for one. Each box has a place for each of `keypoint_names`.
+    if it is not 0, the others have their rectangle for one. Each box has the slots of `keypoints`.
     """
 
     folder: Path
@@ -96,7 +97,7 @@ class PreparedData:
     listing: Path
     ledger: Ledger
     masks: int = 0
-    keypoint_names: tuple[str, ...] = ()
+    keypoints: KeypointSlots = field(default_factory=KeypointSlots)
 
 
 def fingerprint_of(contents: Mapping[str, FileContent], options: Mapping[str, object]) -> str:
@@ -117,7 +118,7 @@ def manifest_text(
     ledger: Ledger,
     *,
     masks: int,
-    keypoint_names: tuple[str, ...],
+    keypoints: KeypointSlots,
 ) -> str:
     """The text of manifest.json; `shards` are the files of each part, already written."""
     return (
@@ -127,7 +128,7 @@ def manifest_text(
                 "fingerprint": fingerprint,
                 "classes": list(classes),
                 "masks": masks,
-                "keypoint_names": list(keypoint_names),
+                "keypoints": {name: list(points) for name, points in keypoints.names.items()},
                 "parts": {
                     part: {
                         "images": counts[part].images,
@@ -168,7 +169,7 @@ def load(folder: Path) -> PreparedData | None:
             listing=folder / PROBLEMS_NAME,
             ledger=_ledger(manifest["ledger"]),
             masks=manifest["masks"],
-            keypoint_names=tuple(manifest["keypoint_names"]),
+            keypoints=KeypointSlots({name: tuple(points) for name, points in manifest["keypoints"].items()}),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

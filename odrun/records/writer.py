@@ -9,6 +9,7 @@ from pathlib import Path
 
 from odrun.annotations.gathering import KeptImage, Place, spooled
 from odrun.annotations.images import as_stored
+from odrun.annotations.keypoint_slots import KeypointSlots
 from odrun.annotations.losses import Losses
 from odrun.annotations.model import SPLITS, AnnotatedImage
 from odrun.annotations.parallel import Workers
@@ -26,7 +27,7 @@ class Plan:
     """What is to be written: the images of each part in their order, and what the classes are called.
 
     `names` gives the class (one of `classes`, which stand in the order of their label ids) that each name in the data
-    stands for. With `has_masks` every box gets a mask; `keypoint_names` are those that any object has. `lost` is what
+    stands for. With `has_masks` every box gets a mask; `keypoints` has the slots that each box has for them. `lost` is what
     was kept and is not to be written.
     """
 
@@ -34,7 +35,7 @@ class Plan:
     classes: tuple[str, ...]
     names: Mapping[str, str]
     has_masks: bool
-    keypoint_names: tuple[str, ...]
+    keypoints: KeypointSlots
     lost: Losses = field(default_factory=Losses)
 
     @property
@@ -59,7 +60,7 @@ class _Shard:
     classes: tuple[str, ...]
     names: Mapping[str, str]
     has_masks: bool
-    keypoint_names: tuple[str, ...]
+    keypoints: KeypointSlots
 
 
 def write_records(
@@ -82,7 +83,7 @@ def write_records(
         InputError: an image is not what it was when it was checked.
         OSError: the folder cannot be written.
     """
-    (folder / LABEL_MAP_NAME).write_text(label_map_text(plan.classes), encoding="utf-8")
+    (folder / LABEL_MAP_NAME).write_text(label_map_text(plan.classes, plan.keypoints), encoding="utf-8")
     shards = {part: _shards(plan, part, folder, spool) for part in SPLITS}
     done = 0
     for written in workers.map(_write, [shard for part in SPLITS for shard in shards[part]]):
@@ -97,7 +98,7 @@ def write_records(
         problems,
         ledger,
         masks=plan.masks,
-        keypoint_names=plan.keypoint_names,
+        keypoints=plan.keypoints,
     )
     (folder / MANIFEST_NAME).write_text(text, encoding="utf-8")
 
@@ -123,7 +124,7 @@ def _shards(plan: Plan, part: str, folder: Path, spool: Path) -> list[_Shard]:
             plan.classes,
             plan.names,
             plan.has_masks,
-            plan.keypoint_names,
+            plan.keypoints,
         )
         for index in range(number)
     ]
@@ -147,7 +148,7 @@ def _examples(shard: _Shard, images: Iterable[AnnotatedImage]) -> Iterator[tuple
             label_ids=ids,
             source_id=source_id,
             has_masks=shard.has_masks,
-            keypoint_names=shard.keypoint_names,
+            keypoints=shard.keypoints,
         )
 
 
