@@ -18,10 +18,12 @@ _SIDE = re.compile(r"left|right|Left|Right|LEFT|RIGHT|(?<![A-Za-z])[lrLR](?![A-Z
 class KeypointSlots:
     """The names of the keypoints of each class that has any; classes stand in the order of their label ids.
 
-    Slots are numbered from 0, those of the first class first.
+    Slots are numbered from 0, those of the first class first. `items` has the names by which the OD API finds a class
+    in the label map, where they are others (`/m/01g317` for a person).
     """
 
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    items: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return sum(map(len, self.names.values()))
@@ -35,6 +37,10 @@ class KeypointSlots:
             start += len(points)
         return slice(0, 0)
 
+    def by_label_id(self, classes: Mapping[int, str]) -> dict[int, slice]:
+        """The slots of each label id."""
+        return {label_id: self.of_class(name) for label_id, name in classes.items()}
+
     @property
     def flat(self) -> list[tuple[str, str]]:
         """The class and the name of each slot."""
@@ -42,7 +48,7 @@ class KeypointSlots:
 
     @property
     def mirrored(self) -> list[int]:
-        """For each slot the one that it becomes in a mirror: `left_eye` is then `right_eye`, `nose` stays what it is."""
+        """For each slot the one that it becomes in a mirror: of `left_eye` that of `right_eye`, of `nose` its own."""
         numbers = {slot: number for number, slot in enumerate(self.flat)}
         return [numbers.get((class_name, _mirrored(point)), own) for (class_name, point), own in numbers.items()]
 

@@ -83,6 +83,7 @@ def _check(
             num_classes=len(data.classes),
             checkpoint=checkpoint,
             has_masks=data.masks > 0,
+            keypoints=data.keypoints,
         )
         findings += [Finding("model", "note", note) for note in completed.notes]
         findings += [*cheap_findings(job, completed.config, data), *record_findings(data)]

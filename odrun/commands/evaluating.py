@@ -11,6 +11,7 @@ from odrun.annotations.found import CocoDetection, coco_detections
 from odrun.commands.course import Course
 from odrun.evaluation.coco import MASK_AP, Scores, score, score_masks
 from odrun.evaluation.detections import RecordDetector
+from odrun.evaluation.keypoints import KEYPOINT_AP, KeypointScores
 from odrun.evaluation.records import TrueImage
 from odrun.runs.directory import RunDirectory
 from odrun.runs.files import write_whole
@@ -45,6 +46,7 @@ class Evaluations:
     tracker: Tracker
     announce: Callable[[str], None]
     progress: Progress
+    keypoints: KeypointScores = field(default_factory=KeypointScores)
     patience: int | None = None
     listeners: Sequence[Callable[[int, Mapping[str, float]], None]] = ()
     last_step: int = field(default=0, init=False)
@@ -70,7 +72,8 @@ class Evaluations:
     def evaluate(self, step: int) -> Mapping[str, float]:
         """Evaluate the model as it is after `step`, with the averaged weights where the pipeline keeps averages.
 
-        Returns the 12 COCO metrics, those of masks if the model finds masks, and the losses on the validation images.
+        Returns the 12 COCO metrics, those of masks and keypoints if the model finds any, and the losses on the
+        validation images.
         """
         started = time.perf_counter()
         with self.trainer.averaged_weights():
@@ -78,6 +81,7 @@ class Evaluations:
         detections = [entry for truth, found in evaluated.images for entry in coco_detections(truth.image_id, found)]
         truth = [truth for truth, _ in evaluated.images]
         metrics = {**self._scores(truth, detections).metrics, **self._mask_metrics(truth, detections)}
+        metrics |= self.keypoints.score(truth, detections, classes=self.classes)
         files = self.directory.eval(step)
         write_whole(files.detections, json.dumps(detections) + "\n")
         write_whole(files.metrics, json.dumps(metrics, indent=2) + "\n")
@@ -88,7 +92,8 @@ class Evaluations:
             self.checkpoints.save_best(step)
         self.last_step = step
         self.course.add_seconds("eval_s", time.perf_counter() - started)
-        masks = f", mask AP {values[MASK_AP]:.3f}" if MASK_AP in values else ""
+        masks = f", keypoint AP {values[KEYPOINT_AP]:.3f}" if KEYPOINT_AP in values else ""
+        masks += f", mask AP {values[MASK_AP]:.3f}" if MASK_AP in values else ""
         told = f"AP {values['AP']:.3f}, AP50 {values['AP50']:.3f}{masks}, loss {values['loss/total']:.3g}"
         self.announce(f"step {step}: {told}")
         for tell in self.listeners:

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from itertools import chain
 from typing import Any
 
+from odrun.annotations.keypoint_slots import NO_KEYPOINTS
 from odrun.annotations.model import VALIDATION
 from odrun.commands.course import Course
 from odrun.commands.data_pictures import OwnPictures
@@ -24,10 +25,12 @@ from odrun.compat.engine import DetectionModel, seed_everything
 from odrun.compat.inputs import Features, Labels
 from odrun.errors import InterruptedRunError
 from odrun.evaluation.detections import RecordDetector
+from odrun.evaluation.keypoints import KeypointScores
 from odrun.evaluation.records import TrueImage, ValidationRecords
 from odrun.export.saved_model import export_saved_model, prove_equal
 from odrun.pipeline.anchors import model_anchors
-from odrun.pipeline.heads import has_mask_head
+from odrun.pipeline.heads import has_keypoint_head, has_mask_head
+from odrun.pipeline.keypoint_head import oks_sigmas
 from odrun.pipeline.text import to_text
 from odrun.records.index import RecordIndex
 from odrun.records.manifest import Ledger, PreparedData, Station
@@ -88,13 +91,24 @@ def fit(
             )
             if resumed_at:
                 checkpoints.restore(resumed_at)
-        records = ValidationRecords(data.validation_records, has_masks=has_mask_head(pipeline))
-        detector = RecordDetector(pipeline, trainer.model, records, batch_size=job.eval.batch_size)
+        classes = dict(enumerate(data.classes, start=1))
+        slots = data.keypoints if has_keypoint_head(pipeline) else NO_KEYPOINTS
+        records = ValidationRecords(
+            data.validation_records, has_masks=has_mask_head(pipeline), keypoint_slots=len(slots)
+        )
+        detector = RecordDetector(
+            pipeline,
+            trainer.model,
+            records,
+            batch_size=job.eval.batch_size,
+            keypoints=slots.by_label_id(classes),
+        )
         evaluations = Evaluations(
             job.eval,
             trainer=trainer,
             detector=detector,
-            classes=dict(enumerate(data.classes, start=1)),
+            classes=classes,
+            keypoints=KeypointScores(slots, oks_sigmas(pipeline)),
             checkpoints=checkpoints,
             directory=directory,
             course=course,

@@ -39,13 +39,22 @@ def _side_by_side(image: EvaluatedImage, classes: Mapping[int, str]) -> Image.Im
     plain = Image.fromarray(image.pixels)
     scale = legible_scale(plain)
     shown = image.found.from_score(MIN_SCORE)
-    truth = draw_detections(plain, image.truth.boxes_px, image.truth.label_ids, None, class_names=classes, scale=scale)
+    truth = draw_detections(
+        plain,
+        image.truth.boxes_px,
+        image.truth.label_ids,
+        None,
+        class_names=classes,
+        keypoints_px=image.truth.keypoints_px,
+        scale=scale,
+    )
     found = draw_detections(
         plain,
         shown.boxes_px,
         shown.label_ids,
         shown.scores,
         class_names=classes,
+        keypoints_px=shown.keypoints_px,
         scale=scale,
     )
     return draw_side_by_side(truth, found)

@@ -15,7 +15,7 @@ from odrun.annotations.found import FoundBoxes, coco_detections
 from odrun.errors import InputError
 from odrun.inference.drawing import draw_detections, legible_scale
 from odrun.inference.sources import SourceImage, find_images
-from odrun.records.label_map import read_label_map
+from odrun.records.label_map import read_keypoints, read_label_map
 from odrun.report.closing import Closing
 from odrun.report.terminal import Terminal
 from odrun.runs.directory import RunDirectory
@@ -64,7 +64,7 @@ def _detect(
     terminal.stage("model", f"{shown_path(run.export)} is being loaded")
     from odrun.inference.detector import Detector
 
-    detector = Detector(run.export)
+    detector = Detector(run.export, keypoints=read_keypoints(run.label_map).by_label_id(class_names))
     entries: list[Mapping[str, object]] = []
     refused: list[InputError] = []
     drawn_boxes = 0
@@ -104,6 +104,7 @@ def _draw(pixels: npt.NDArray[np.uint8], shown: FoundBoxes, class_names: Mapping
         shown.label_ids,
         shown.scores,
         class_names=class_names,
+        keypoints_px=shown.keypoints_px,
         scale=legible_scale(image),
     )
     with whole_file(path) as temporary:

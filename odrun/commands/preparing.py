@@ -17,6 +17,7 @@ from pathlib import Path
 
 from odrun.annotations.digests import KnownDigests, read_contents
 from odrun.annotations.files import ListedFile, list_files
+from odrun.annotations.keypoint_slots import NO_KEYPOINTS
 from odrun.annotations.losses import Losses
 from odrun.annotations.model import SPLITS
 from odrun.annotations.parallel import get_ready
@@ -164,9 +165,13 @@ def _ready(
         listing=listing,
         ledger=Ledger(_stations(station, problems.lost)),
         masks=found.masks if found.masks == station.boxes else 0,
+        keypoints=found.keypoints if found.posed == station.boxes else NO_KEYPOINTS,
     )
     if prepared.masks < found.masks:
         report(f"{found.masks} of {station.boxes} boxes have masks, which is not all of them: masks are not used")
+    if found.keypoints and not prepared.keypoints:
+        told = f"{found.posed} of {station.boxes} boxes have the keypoints of the label map"
+        report(f"{told}, which is not all of them: keypoints are not used")
     _tell(prepared, "used in", report)
     return prepared
 
@@ -237,6 +242,8 @@ def _tell(prepared: PreparedData, how: str, report: Report) -> None:
         f"{prepared.counts[part].images} {part} images with {prepared.counts[part].boxes} boxes" for part in SPLITS
     )
     report(f"{parts}, {len(prepared.classes)} classes; records {how} {prepared.folder}")
+    for class_name, points in prepared.keypoints.names.items():
+        report(f"{len(points)} keypoints of {class_name}: {', '.join(points)}")
     if prepared.masks:
         boxes = sum(part.boxes for part in prepared.counts.values())
         others = "" if prepared.masks == boxes else "; of the others the rectangle is taken for one"

@@ -142,6 +142,7 @@ def _prepare(job: TrainJob, terminal: Terminal) -> tuple[CompletedPipeline, Prep
         num_classes=len(data.classes),
         checkpoint=checkpoint,
         has_masks=data.masks > 0,
+        keypoints=data.keypoints,
     )
     start = "random weights" if checkpoint is None else f"weights of {checkpoint}"
     terminal.stage("model", f"{job.model.name}, {start}")

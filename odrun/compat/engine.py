@@ -34,7 +34,8 @@ class Detections(NamedTuple):
 
     Shapes: `boxes` [batch, most, 4] as ymin, xmin, ymax, xmax in fractions of the image; `scores` [batch, most];
     `label_ids` [batch, most] int32, 1-based as in the label map; `count` [batch] int32; `masks` [batch, most, rows,
-    columns], 0 to 1 over the area of the box, without rows and columns if the model finds none.
+    columns], 0 to 1 over the area of the box, without rows and columns if the model finds none; `keypoints` [batch,
+    most, slots, 3] as y, x in fractions of the image and score, 0 to 1, without slots if the model finds none.
     """
 
     boxes: tf.Tensor
@@ -42,6 +43,7 @@ class Detections(NamedTuple):
     label_ids: tf.Tensor
     count: tf.Tensor
     masks: tf.Tensor
+    keypoints: tf.Tensor
 
 
 class DetectionModel:
@@ -136,14 +138,21 @@ class DetectionModel:
 
 def _detections(found: Any) -> Detections:
     scores = tf.cast(found["detection_scores"], tf.float32)
-    none = tf.zeros([*tf.unstack(tf.shape(scores)), 0, 0])
+    shape = tf.unstack(tf.shape(scores))
+    none = tf.zeros([*shape, 0, 0])
     return Detections(
         boxes=tf.cast(found["detection_boxes"], tf.float32),
         scores=scores,
         label_ids=tf.cast(found["detection_classes"], tf.int32) + LABEL_ID_OFFSET,
         count=tf.cast(found["num_detections"], tf.int32),
         masks=tf.cast(found["detection_masks"], tf.float32) if "detection_masks" in found else none,
+        keypoints=_keypoints(found) if "detection_keypoints" in found else tf.zeros([*shape, 0, 3]),
     )
+
+
+def _keypoints(found: Any) -> tf.Tensor:
+    scores = tf.cast(found["detection_keypoint_scores"], tf.float32)
+    return tf.concat([tf.cast(found["detection_keypoints"], tf.float32), scores[..., tf.newaxis]], axis=-1)
 
 
 def seed_everything(seed: int) -> None:

@@ -49,7 +49,7 @@ def score(truth: Sequence[TrueImage], detections: Sequence[CocoDetection], *, cl
 
     Small, medium and large are areas of the objects, as in COCO's own annotations: of their masks where they have some.
     """
-    evaluation = _evaluation("bbox", _boxes(truth), truth, detections, classes)
+    evaluation = _evaluation("bbox", boxes_of(truth), truth, detections, classes)
     return Scores(metrics=_metrics(METRIC_KEYS, evaluation), class_ap=_class_ap(evaluation, classes))
 
 
@@ -72,8 +72,8 @@ def _evaluation(
     classes: Mapping[int, str],
 ) -> COCOeval:
     with contextlib.redirect_stdout(io.StringIO()):
-        evaluation = COCOeval(_ground_truth(annotations, truth, classes), iouType=kind)
-        evaluation.cocoDt = _results(evaluation.cocoGt, detections)
+        evaluation = COCOeval(coco_truth(annotations, truth, classes), iouType=kind)
+        evaluation.cocoDt = coco_results(evaluation.cocoGt, detections)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
@@ -84,7 +84,8 @@ def _metrics(names: Sequence[str], evaluation: COCOeval) -> dict[str, float]:
     return dict(zip(names, map(float, evaluation.stats), strict=True))
 
 
-def _boxes(truth: Sequence[TrueImage]) -> list[dict[str, Any]]:
+def boxes_of(truth: Sequence[TrueImage]) -> list[dict[str, Any]]:
+    """The true objects as COCO annotations without an id, image after image."""
     return [
         {
             "image_id": image.image_id,
@@ -111,13 +112,14 @@ def _masks(truth: Sequence[TrueImage]) -> list[dict[str, Any]]:
     masks = [(coco_run_lengths(mask), image.areas_px is None) for image in truth for mask in image.masks or ()]
     return [
         {**box, "segmentation": mask} | ({"area": float(coco_mask.area(mask))} if is_to_measure else {})
-        for box, (mask, is_to_measure) in zip(_boxes(truth), masks, strict=True)
+        for box, (mask, is_to_measure) in zip(boxes_of(truth), masks, strict=True)
     ]
 
 
-def _ground_truth(
+def coco_truth(
     annotations: Sequence[Mapping[str, Any]], truth: Sequence[TrueImage], classes: Mapping[int, str]
 ) -> COCO:
+    """A COCO data set of these annotations, which get their ids, in the images of `truth`."""
     coco = COCO()
     coco.dataset = {
         "images": [{"id": image.image_id, "height": image.height_px, "width": image.width_px} for image in truth],
@@ -128,7 +130,8 @@ def _ground_truth(
     return coco
 
 
-def _results(ground_truth: COCO, detections: Sequence[Mapping[str, Any]]) -> COCO:
+def coco_results(ground_truth: COCO, detections: Sequence[Mapping[str, Any]]) -> COCO:
+    """The detections beside a data set; there may be none."""
     if detections:
         return ground_truth.loadRes([dict(detection) for detection in detections])
     nothing = COCO()

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from odrun.annotations.found import FoundBoxes, to_pixels
+from odrun.annotations.found import FoundBoxes, keypoints_to_pixels, to_pixels
 from odrun.annotations.found_masks import masks_in_image
 from odrun.compat.engine import DetectionModel, Detections
 from odrun.compat.inputs import evaluation_batches
@@ -45,12 +45,24 @@ class Evaluated:
 
 
 class RecordDetector:
-    """Runs one model over validation records, again and again as its weights change; traced once."""
+    """Runs one model over validation records, again and again as its weights change; traced once.
 
-    def __init__(self, pipeline: Any, model: DetectionModel, records: ValidationRecords, *, batch_size: int) -> None:
+    `keypoints` says which slots are those of each label id, of a model that finds keypoints.
+    """
+
+    def __init__(
+        self,
+        pipeline: Any,
+        model: DetectionModel,
+        records: ValidationRecords,
+        *,
+        batch_size: int,
+        keypoints: Mapping[int, slice] | None = None,
+    ) -> None:
         self._pipeline = pipeline
         self._network = model.network
         self._records = records
+        self._keypoints = {} if keypoints is None else keypoints
         self._batch_size = min(batch_size, len(records)) if model.has_fixed_image_size else 1
         self._graph = tf.function(model.losses_and_detections, autograph=False)
 
@@ -93,20 +105,19 @@ class RecordDetector:
             numbers = range(first, min(first + self._batch_size, len(self._records)))
             first += self._batch_size
             truths = [self._records.truth(number) for number in numbers]
-            yield losses, [(truth, _found_boxes(arrays, index, truth)) for index, truth in enumerate(truths)]
+            yield losses, [(truth, self._found(arrays, index, truth)) for index, truth in enumerate(truths)]
+
+    def _found(self, found: Detections, index: int, truth: TrueImage) -> FoundBoxes:
+        count, size = int(found.count[index]), {"height_px": truth.height_px, "width_px": truth.width_px}
+        boxes, masks, label_ids = found.boxes[index, :count], found.masks[index, :count], found.label_ids[index, :count]
+        points = found.keypoints[index, :count]
+        return FoundBoxes(
+            boxes_px=to_pixels(boxes, **size),
+            scores=found.scores[index, :count],
+            label_ids=label_ids,
+            masks=masks_in_image(masks, boxes, **size) if masks.shape[2] else None,
+            keypoints_px=keypoints_to_pixels(points, label_ids, self._keypoints, **size) if points.shape[1] else None,
+        )
 
     def _payload(self, number: int) -> bytes:
         return self._records.payload(number)
-
-
-def _found_boxes(found: Detections, index: int, truth: TrueImage) -> FoundBoxes:
-    count = int(found.count[index])
-    boxes, masks = found.boxes[index, :count], found.masks[index, :count]
-    return FoundBoxes(
-        boxes_px=to_pixels(boxes, height_px=truth.height_px, width_px=truth.width_px),
-        scores=found.scores[index, :count],
-        label_ids=found.label_ids[index, :count],
-        masks=masks_in_image(masks, boxes, height_px=truth.height_px, width_px=truth.width_px)
-        if masks.shape[2]
-        else None,
-    )

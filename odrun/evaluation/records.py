@@ -35,7 +35,8 @@ class TrueImage:
     """One validation image as its record tells it.
 
     Shapes: `boxes_px` float64 [n, 4] as xmin, ymin, xmax, ymax in pixels; `label_ids` int64 [n], 1-based; `is_crowd`
-    bool [n]. `masks`, where they are asked for, are of the image's size. `areas_px` float64 [n]: the objects' areas in
+    bool [n]. Where they are asked for, `masks` are of the image's size, and `keypoints_px` is float64 [n, slots, 3]: x,
+    y in pixels and COCO's visibility. `areas_px` float64 [n]: the objects' areas in
     square pixels, as the record has them, which may be those of masks; None where it has none that can be.
     """
 
@@ -46,18 +47,22 @@ class TrueImage:
     label_ids: npt.NDArray[np.int64]
     is_crowd: npt.NDArray[np.bool_]
     masks: tuple[RunLengths, ...] | None = None
+    keypoints_px: npt.NDArray[np.float64] | None = None
     areas_px: npt.NDArray[np.float64] | None = None
 
 
 class ValidationRecords:
-    """The validation images below a glob of record files, by number in their order; with masks if asked for.
+    """The validation images below a glob of record files, by number in their order; with masks and keypoints if asked.
+
+    `keypoint_slots` is how many each box has of them.
 
     Raises:
         InputError: no record file matches the glob, or one is damaged.
     """
 
-    def __init__(self, pattern: str, *, has_masks: bool = False) -> None:
+    def __init__(self, pattern: str, *, has_masks: bool = False, keypoint_slots: int = 0) -> None:
         self._has_masks = has_masks
+        self._keypoint_slots = keypoint_slots
         self._index = RecordIndex.matching(pattern)
 
     def __len__(self) -> int:
@@ -87,6 +92,9 @@ class ValidationRecords:
             label_ids=label_ids,
             is_crowd=is_crowd,
             masks=_masks(features) if self._has_masks else None,
+            keypoints_px=_keypoints(features, self._keypoint_slots, (width_px, height_px))
+            if self._keypoint_slots
+            else None,
             areas_px=areas if len(areas) == len(label_ids) and are_areas(areas, width_px, height_px).all() else None,
         )
 
@@ -121,3 +129,12 @@ def _bytes(features: Any, key: str) -> bytes:
 def _masks(features: Any) -> tuple[RunLengths, ...]:
     encoded = features["image/object/mask"].bytes_list.value
     return tuple(encoded_mask(np.asarray(Image.open(io.BytesIO(png)).convert("L")) > 0) for png in encoded)
+
+
+def _keypoints(features: Any, slots: int, size_px: tuple[int, int]) -> npt.NDArray[np.float64]:
+    places = [
+        np.array(features[f"image/object/keypoint/{name}"].float_list.value, np.float64) * side_px
+        for name, side_px in zip("xy", size_px, strict=True)
+    ]
+    visibilities = np.array(features["image/object/keypoint/visibility"].int64_list.value, np.float64)
+    return np.stack([*places, visibilities], axis=-1).reshape(-1, slots, 3)

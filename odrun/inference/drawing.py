@@ -17,6 +17,8 @@ Colour = tuple[int, int, int]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 LEGIBLE_SIDE_PX = 480
+KEYPOINT_FLOOR = 0.1
+"""What CenterNet gives a keypoint that it has seen nowhere (center_net.proto, unmatched_keypoint_score)."""
 
 # Okabe and Ito, "Color Universal Design" (2008), told apart by colour-blind people too; black is left out.
 _FIRST_COLOURS: tuple[Colour, ...] = (
@@ -41,12 +43,15 @@ def draw_detections(
     scores: Sequence[float] | npt.NDArray[np.floating] | None,
     *,
     class_names: Mapping[int, str],
+    keypoints_px: Sequence[npt.NDArray[np.float64]] | npt.NDArray[np.float64] | None = None,
     scale: int = 1,
 ) -> Image.Image:
     """A copy of `image`, RGB, enlarged `scale` times, with the boxes drawn, the best one on top.
 
     `boxes_px` has shape [n, 4]: xmin, ymin, xmax, ymax in pixels of `image`; what lies outside is cut off. `scores` (0
-    to 1) are written behind the class names; `None` for a ground truth. Raises `ValueError` for lengths that differ and
+    to 1) are written behind the class names; `None` for a ground truth. `keypoints_px` has for each box [k, 3]: x, y in
+    pixels, and score or visibility; those of no more than `KEYPOINT_FLOOR` are not drawn. Raises `ValueError` for
+    lengths that differ and
     for a label id without a name.
     """
     boxes = np.asarray(boxes_px, dtype=np.float64).reshape(-1, 4) * scale
@@ -63,7 +68,17 @@ def draw_detections(
             name = class_names[ids[index]]
             label = name if scores is None else f"{name} {float(scores[index]):.2f}"
             _draw_box(canvas, box, label, colour=class_colour(ids[index]), width_px=width_px, font=font)
+            if keypoints_px is not None:
+                _draw_points(canvas, keypoints_px[index], scale, class_colour(ids[index]), radius_px=2 * width_px)
     return drawn
+
+
+def _draw_points(
+    canvas: ImageDraw.ImageDraw, points: npt.NDArray[np.float64], scale: int, colour: Colour, *, radius_px: int
+) -> None:
+    for x, y, certainty in points:
+        if certainty > KEYPOINT_FLOOR:
+            canvas.circle((x * scale, y * scale), radius_px, fill=colour, outline=_PAPER)
 
 
 def draw_side_by_side(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from odrun.annotations.keypoint_slots import NO_KEYPOINTS, KeypointSlots
 from odrun.errors import InputError
 from odrun.pipeline.descriptors import PipelineConfig
 from odrun.pipeline.heads import settle_heads
@@ -34,11 +35,14 @@ def complete(
     num_classes: int,
     checkpoint: str | None,
     has_masks: bool = False,
+    keypoints: KeypointSlots = NO_KEYPOINTS,
 ) -> CompletedPipeline:
     """A copy of `config` with everything that follows from the data and the checkpoint; `config` is not changed.
 
     `train_records` and `validation_records` are globs, one per reader. `checkpoint` is the prefix of a TensorFlow 2
     checkpoint, None for random weights. The evaluation reads once, in order, one image at a time.
+
+    `has_masks` and `keypoints` say what the records have beside boxes.
 
     Record, label map and checkpoint paths that the configuration brings are replaced, and heads that the records do not
     train are taken out (`odrun.pipeline.heads`); a note names each.
@@ -56,7 +60,10 @@ def complete(
     completed.CopyFrom(config)
     notes = _replaced(config)
     _set_readers(completed, train_records, validation_records, label_map)
-    notes += [*settle_heads(completed, has_masks=has_masks), *unhonoured(completed)]
+    notes += [
+        *settle_heads(completed, has_masks=has_masks, keypoints=keypoints, label_map=str(label_map)),
+        *unhonoured(completed),
+    ]
     _set_classes(completed, num_classes)
     _set_checkpoint(completed, checkpoint)
     fitted = fit_schedule(completed)

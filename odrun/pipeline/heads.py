@@ -1,19 +1,23 @@
-"""Which heads of a model the data can train: those for masks stay where the records have masks; the others go.
+"""Which heads of a model the data can train.
 
-odrun's training reads boxes, classes and, where the records have them, masks. A head without truth to learn from would
-fail while the model is traced, or train on nothing; the rest of the model, and what its checkpoint holds of it, stays
-as it is.
+Those for masks and keypoints stay where the records have them; the others go.
+
+odrun's training reads boxes, classes and, where the records have them, masks and keypoints. A head without truth to
+learn from would fail while the model is traced, or train on nothing; the rest of the model, and what its checkpoint
+holds of it, stays as it is.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from odrun.annotations.keypoint_slots import NO_KEYPOINTS, KeypointSlots
 from odrun.pipeline.descriptors import PipelineConfig
+from odrun.pipeline.keypoint_head import KEYPOINT_TASKS, settle_keypoints
 
-_JOINTS, _MASKS, _OTHERS = "keypoints", "masks", "dense poses or tracks"
+_KEYPOINTS, _MASKS, _OTHERS = "keypoints", "masks", "dense poses or tracks"
 _CENTER_NET = {
-    "keypoint_estimation_task": _JOINTS,
+    KEYPOINT_TASKS: _KEYPOINTS,
     "mask_estimation_task": _MASKS,
     "deepmac_mask_estimation": _MASKS,
     "densepose_estimation_task": _OTHERS,
@@ -22,12 +26,12 @@ _CENTER_NET = {
 }
 _BOX_STAGES = 2
 _READER_FIELDS = {
-    _JOINTS: ("num_keypoints",),
+    _KEYPOINTS: ("num_keypoints",),
     _MASKS: ("load_instance_masks", "mask_type"),
     _OTHERS: ("load_dense_pose", "load_track_id"),
 }
 _EVALUATION_FIELDS = {
-    _JOINTS: ("parameterized_metric", "keypoint_edge"),
+    _KEYPOINTS: ("parameterized_metric", "keypoint_edge"),
     _MASKS: ("eval_instance_masks",),
     _OTHERS: (),
 }
@@ -38,30 +42,42 @@ _MASK_METRICS = "coco_mask_metrics"
 _PNG_MASKS = "PNG_MASKS"
 
 
-def settle_heads(config: PipelineConfig, *, has_masks: bool) -> tuple[str, ...]:
+def settle_heads(
+    config: PipelineConfig, *, has_masks: bool, keypoints: KeypointSlots = NO_KEYPOINTS, label_map: str = ""
+) -> tuple[str, ...]:
     """Keep the heads of `config` that the records train, and take out the others; a note for each of them.
 
     `config` is changed. What the readers and the evaluation have to do with a head that is taken out goes with it; with
-    a head for masks they read and score masks.
+    a head for masks they read and score masks, with one for keypoints those of `keypoints`, which `label_map` names.
     """
     notes = []
+    known = {_MASKS: has_masks, _KEYPOINTS: len(keypoints) > 0}
     for path, kind in _heads(config):
-        if kind == _MASKS and has_masks:
+        if known.get(kind):
             notes.append(f"pipeline.model.{path} is kept: the records that are trained on have {kind}")
             continue
         _take_out(config, path)
         notes.append(f"pipeline.model.{path} is taken out: the records that are trained on have no {kind}")
         _leave_unread(config, kind)
+    if has_keypoint_head(config):
+        notes += settle_keypoints(config, keypoints, label_map)
+    else:
+        notes += _unread(config, "num_keypoints", _KEYPOINTS)
     if has_mask_head(config):
         _read_masks(config)
     else:
-        notes += _unread_masks(config)
+        notes += _unread(config, "load_instance_masks", _MASKS)
     return tuple(notes)
 
 
 def has_mask_head(config: PipelineConfig) -> bool:
     """Whether the model of `config` finds masks."""
     return any(kind == _MASKS for _, kind in _heads(config))
+
+
+def has_keypoint_head(config: PipelineConfig) -> bool:
+    """Whether the model of `config` finds keypoints."""
+    return any(kind == _KEYPOINTS for _, kind in _heads(config))
 
 
 def _heads(config: Any) -> list[tuple[str, str]]:
@@ -100,7 +116,7 @@ def _leave_unread(config: Any, kind: str) -> None:
             reader.ClearField(name)
     for name in _EVALUATION_FIELDS[kind]:
         config.eval_config.ClearField(name)
-    if kind == _JOINTS:
+    if kind == _KEYPOINTS:
         config.model.center_net.ClearField("keypoint_label_map_path")
     if kind == _MASKS:
         kept = [name for name in config.eval_config.metrics_set if name != _MASK_METRICS]
@@ -117,13 +133,13 @@ def _read_masks(config: Any) -> None:
         metrics[:] = [*(metrics or [_BOX_METRICS]), _MASK_METRICS]
 
 
-def _unread_masks(config: Any) -> list[str]:
-    """Without a head for them, masks are not read; a note for each reader that was told to."""
+def _unread(config: Any, name: str, kind: str) -> list[str]:
+    """Without a head for them, masks and keypoints are not read; a note for each reader that was told to."""
     readers = [("train_input_reader", config.train_input_reader)]
     readers += [(f"eval_input_reader.{number}", reader) for number, reader in enumerate(config.eval_input_reader)]
     notes = []
     for path, reader in readers:
-        if reader.load_instance_masks:
-            reader.ClearField("load_instance_masks")
-            notes.append(f"pipeline.{path}.load_instance_masks is not used: the model has no head for masks")
+        if getattr(reader, name):
+            reader.ClearField(name)
+            notes.append(f"pipeline.{path}.{name} is not used: the model has no head for {kind}")
     return notes

@@ -80,7 +80,6 @@ _TRAIN_CONFIG = Fields(
 _NO_SUCH_RECORDS = {
     **_reasons("load_multiclass_scores load_context_features load_context_image_ids", _BOXES_ONLY),
     **_reasons("load_dense_pose load_track_id load_keypoint_depth_features use_keypoint_label_map", _BOXES_ONLY),
-    **_reasons("num_keypoints keypoint_type_weight", _BOXES_ONLY),
     "num_additional_channels": Reason("odrun's images have three channels"),
     "input_type": Reason("odrun's records are tf.train.Example", neutral=(1,)),
     "external_input_reader": Reason("odrun reads the records that it has prepared"),
@@ -100,14 +99,14 @@ _FRAMES = {"frame_index": Reason("only videos have frames")}
 _TRAIN_READER = Fields(
     honoured=_names(
         "label_map_path tf_record_input_reader shuffle sample_1_of_n_examples max_number_of_boxes include_source_id "
-        "load_instance_masks"
+        "load_instance_masks num_keypoints keypoint_type_weight"
     ),
     silent=_READING,
     named=_FRAMES,
     refused=_NO_SUCH_RECORDS | {"num_epochs": Reason("train.steps says how long training is")},
 )
 _EVAL_READER = Fields(
-    honoured=_names("label_map_path tf_record_input_reader load_instance_masks"),
+    honoured=_names("label_map_path tf_record_input_reader load_instance_masks num_keypoints keypoint_type_weight"),
     silent=_READING
     | {
         "shuffle": "the order of evaluation changes nothing",
@@ -122,7 +121,7 @@ _EVAL_READER = Fields(
     refused=_NO_SUCH_RECORDS,
 )
 _EVAL_CONFIG = Fields(
-    honoured=_names("use_moving_averages eval_instance_masks"),
+    honoured=_names("use_moving_averages eval_instance_masks parameterized_metric"),
     silent={
         **_for_each("num_examples eval_interval_secs max_evals save_graph eval_master", _OLD_EVALUATION),
         **_for_each("num_visualizations retain_original_images", _DRAWING),
@@ -135,7 +134,7 @@ _EVAL_CONFIG = Fields(
         **_reasons("retain_original_image_additional_channels", _DRAWING),
         **_reasons("use_dummy_loss_in_eval export_path", _OLD_EVALUATION),
         "metrics_set": Reason(
-            "odrun scores by COCO's metrics of boxes and masks",
+            "odrun scores by COCO's metrics of boxes, masks and keypoints",
             neutral=(("coco_detection_metrics",), ("coco_detection_metrics", "coco_mask_metrics")),
         ),
         **_reasons(
@@ -147,7 +146,6 @@ _EVAL_CONFIG = Fields(
     refused={
         "ignore_groundtruth": Reason("the best checkpoint is chosen by scores against the truth"),
         "force_no_resize": Reason("images are evaluated at the size that they are trained at"),
-        "parameterized_metric": Reason("odrun scores by COCO's metrics of boxes"),
     },
 )
 PARTS: dict[str, Fields] = {

@@ -26,6 +26,8 @@ _REASONS = (
     ("learning_rate", "fitted to train.steps"),
     ("instance_masks", "masks are read where the records and the model have them"),
     ("mask_type", "masks are read where the records and the model have them"),
+    ("keypoint", "keypoints are read where the records and the model have them"),
+    ("parameterized_metric", "keypoints are read where the records and the model have them"),
     ("eval_input_reader", "odrun evaluates each image once"),
     ("eval_config", "odrun evaluates each image once"),
     ("model.", "heads that the records do not train are taken out"),

@@ -57,7 +57,7 @@ def read_keypoints(path: Path) -> KeypointSlots:
     """The keypoints of the classes of a label map, by their slots.
 
     Raises:
-        InputError: as `read_label_map`, and where the ids of the keypoints are not 0, 1, ... in the order of the classes.
+        InputError: as `read_label_map`, and where the ids of keypoints are not 0, 1, ... in the order of the classes.
     """
     items = [item for item in _items(path) if item.keypoints]
     ids = [number for item in items for number, _ in item.keypoints]
@@ -67,7 +67,8 @@ def read_keypoints(path: Path) -> KeypointSlots:
             f"has keypoints with the ids {', '.join(map(str, ids))}",
             remedy="number them 0, 1, ... in the order of the classes",
         )
-    return KeypointSlots({item.title: tuple(name for _, name in item.keypoints) for item in items})
+    names = {item.title: tuple(name for _, name in item.keypoints) for item in items}
+    return KeypointSlots(names, {item.title: item.texts[-1] for item in items if item.texts[-1] != item.title})
 
 
 def _keypoints_text(class_name: str, slots: KeypointSlots) -> str:

@@ -17,13 +17,14 @@ from functools import partial
 from pathlib import Path
 
 from odrun.annotations.files import ListedFile, beginning, list_files
+from odrun.annotations.keypoint_slots import KeypointSlots
 from odrun.annotations.model import SPLITS, TRAIN, VALIDATION
 from odrun.annotations.named_parts import parts_by_name
 from odrun.annotations.parallel import map_in_order
 from odrun.annotations.problems import Policies, Policy, ProblemLog
 from odrun.errors import InputError, RunFailedError
 from odrun.records.index import RecordIndex
-from odrun.records.label_map import label_map_classes
+from odrun.records.label_map import label_map_classes, read_keypoints
 from odrun.records.manifest import PartCounts
 from odrun.records.patterns import pattern_of
 from odrun.records.record_checks import RECORD_FAULTS, CheckedRecord, check_record
@@ -46,7 +47,8 @@ class ReadyRecords:
 
     `train_records` and `validation_records` are glob patterns for the OD API's `input_path`; `classes` stand in the
     order of their label ids, from 1; `counts` has the keys of `SPLITS`; `fingerprint` is a hexadecimal SHA-256 over all
-    records and classes. `masks` is how many boxes lie in records that have a mask, as PNG, for each of their boxes.
+    records and classes. `masks` is how many boxes lie in records that have a mask, as PNG, for each of their boxes,
+    `posed` how many lie in records with all keypoints that the label map names, `keypoints`, for each.
     """
 
     fingerprint: str
@@ -56,6 +58,8 @@ class ReadyRecords:
     classes: tuple[str, ...]
     counts: Mapping[str, PartCounts]
     masks: int
+    posed: int
+    keypoints: KeypointSlots
 
 
 def recognizes(files: Sequence[ListedFile]) -> bool:
@@ -92,7 +96,8 @@ def ready_records(
     for part in SPLITS:
         if not indexes[part] and not problems.counts(Policy.ERROR):
             raise InputError(f"The {part} records hold no record.", where=patterns[part], remedy="write them again")
-    counts, masks, fingerprint = _read(indexes, classes, problems, progress)
+    keypoints = read_keypoints(label_map)
+    counts, masks, posed, fingerprint = _read(indexes, classes, keypoints, problems, progress)
     if not counts[TRAIN].boxes and not problems.counts(Policy.ERROR):
         raise InputError(
             "None of the training records has a box.",
@@ -107,6 +112,8 @@ def ready_records(
         classes=tuple(classes),
         counts=counts,
         masks=masks,
+        posed=posed,
+        keypoints=keypoints,
     )
 
 
@@ -199,25 +206,27 @@ def _indexes(files: list[ListedFile], problems: ProblemLog) -> list[tuple[Listed
 def _read(
     indexes: Mapping[str, list[tuple[ListedFile, RecordIndex]]],
     classes: Mapping[str, tuple[str, ...]],
+    keypoints: KeypointSlots,
     problems: ProblemLog,
     progress: Callable[[int, int], None],
-) -> tuple[dict[str, PartCounts], int, str]:
-    """Counts by part, the boxes with masks, and the fingerprint; what is wrong with a record or an image is noted."""
+) -> tuple[dict[str, PartCounts], int, int, str]:
+    """Counts by part, the boxes with masks and with keypoints, the fingerprint; what is wrong with a record is noted."""
     total = sum(len(index) for part in SPLITS for _, index in indexes[part])
     texts = tuple(classes.values())
     digest = hashlib.sha256(json.dumps(list(classes.items())).encode())
     images: dict[bytes, tuple[str, str]] = {}
     counts = {}
-    done = masks = 0
+    done = masks = posed = 0
     for part in SPLITS:
         boxes = 0
         begun = done
         digest.update(part.encode())
         for file, index in indexes[part]:
-            check = partial(_checked, index, texts)
+            check = partial(_checked, index, texts, len(keypoints))
             for number, checked in enumerate(map_in_order(check, range(len(index)), workers=usable_cores())):
                 boxes += checked.boxes
                 masks += checked.masks
+                posed += checked.posed
                 digest.update(checked.digest)
                 where = f"{file.path}, record {number}"
                 for fault, message in (*checked.faults, *_repetition(images, checked.image_digest, part, where)):
@@ -226,12 +235,12 @@ def _read(
                 progress(done, total)
             index.close()
         counts[part] = PartCounts(done - begun, boxes)
-    return counts, masks, digest.hexdigest()
+    return counts, masks, posed, digest.hexdigest()
 
 
-def _checked(index: RecordIndex, classes: Sequence[Sequence[str]], number: int) -> CheckedRecord:
+def _checked(index: RecordIndex, classes: Sequence[Sequence[str]], keypoint_slots: int, number: int) -> CheckedRecord:
     try:
-        return check_record(index[number], classes)
+        return check_record(index[number], classes, keypoint_slots=keypoint_slots)
     except RunFailedError as error:
         return CheckedRecord(0, (("malformed_annotation", f"is damaged: {error.what}"),), b"", b"")
 

@@ -25,6 +25,9 @@ _CORNERS = tuple(f"image/object/bbox/{name}" for name in ("xmin", "ymin", "xmax"
 _AREAS = "image/object/area"
 _LABELS = "image/object/class/label"
 _MASKS = "image/object/mask"
+_KEYPOINTS = {
+    f"image/object/keypoint/{name}": kind for name, kind in (("x", FLOATS), ("y", FLOATS), ("visibility", INTEGERS))
+}
 _TEXTS = "image/object/class/text"
 _PNG = b"\x89PNG"
 _ONE_VALUE = {
@@ -62,7 +65,8 @@ _Found = tuple[str, str]
 class CheckedRecord:
     """What was found in a record: its boxes counted, (fault, message) pairs, digests of all of it and of its image.
 
-    `image_digest` is empty where there is no image. `masks` is `boxes` if each has a PNG, else 0.
+    `image_digest` is empty where there is no image. `masks` is `boxes` if each has a PNG, else 0; so is `posed` if each
+    has a value in all slots of keypoints.
     """
 
     boxes: int
@@ -70,28 +74,30 @@ class CheckedRecord:
     digest: bytes
     image_digest: bytes
     masks: int = 0
+    posed: int = 0
 
 
-def check_record(payload: bytes, classes: Sequence[Sequence[str]]) -> CheckedRecord:
+def check_record(payload: bytes, classes: Sequence[Sequence[str]], *, keypoint_slots: int = 0) -> CheckedRecord:
     """Parse a record, decode its image and measure its boxes.
 
-    `classes` has all names of the class with the label id 1 first, and so on.
+    `classes` has all names of the class with the label id 1 first, and so on; a box has `keypoint_slots` keypoints.
     """
     digest = hashlib.sha256(payload).digest()
     encoded = b""
-    boxes = masks = 0
+    boxes = masks = posed = 0
     try:
         features = parsed(payload)
         _refuse_other_layout(features)
         encoded = features.encoded
         boxes = len(features.labels)
         masks = _masks(features)
+        posed = boxes if keypoint_slots and _keypoint_counts(features) == {boxes * keypoint_slots} else 0
         found = tuple(_faults(features, inspect_image(encoded), classes))
     except UndecodableImageError as error:
         found = (("undecodable_image", f"has an image that {error}"),)
     except ValueError as error:
         found = (("malformed_annotation", str(error)),)
-    return CheckedRecord(boxes, found, digest, hashlib.sha256(encoded).digest() if encoded else b"", masks)
+    return CheckedRecord(boxes, found, digest, hashlib.sha256(encoded).digest() if encoded else b"", masks, posed)
 
 
 def _refuse_other_layout(features: ExampleFeatures) -> None:
@@ -131,6 +137,12 @@ def _masks(features: ExampleFeatures) -> int:
         return 0
     masks = features.byte_strings(_MASKS)
     return len(masks) if len(masks) == len(features.labels) and all(mask.startswith(_PNG) for mask in masks) else 0
+
+
+def _keypoint_counts(features: ExampleFeatures) -> set[int]:
+    """How many values there are of each kind; -1 where they are of another type."""
+    kinds = {key: features.kind(key) for key in _KEYPOINTS}
+    return {features.count(key, kind) if kinds[key] in (kind, None) else -1 for key, kind in _KEYPOINTS.items()}
 
 
 def _image_faults(features: ExampleFeatures, facts: ImageFacts, size_px: tuple[int, int]) -> Iterator[_Found]:

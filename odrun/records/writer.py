@@ -27,7 +27,7 @@ class Plan:
     """What is to be written: the images of each part in their order, and what the classes are called.
 
     `names` gives the class (one of `classes`, which stand in the order of their label ids) that each name in the data
-    stands for. With `has_masks` every box gets a mask; `keypoints` has the slots that each box has for them. `lost` is what
+    stands for. With `has_masks` every box gets a mask; each has the slots of `keypoints`. `lost` is what
     was kept and is not to be written.
     """
 

@@ -5,15 +5,19 @@ from typing import Any
 
 import pytest
 
+from odrun.annotations.keypoint_slots import NO_KEYPOINTS, KeypointSlots
 from odrun.config.jobs import composed
 from odrun.pipeline.build import build
 from odrun.pipeline.complete import CompletedPipeline, complete
 from odrun.pipeline.descriptors import new_config
 from odrun.pipeline.heads import has_mask_head, settle_heads
+from odrun.pipeline.keypoint_head import oks_sigmas
 from odrun.settings import TrainJob
 
 
-def completed(entry: str, *overrides: str, has_masks: bool = False) -> CompletedPipeline:
+def completed(
+    entry: str, *overrides: str, has_masks: bool = False, keypoints: KeypointSlots = NO_KEYPOINTS
+) -> CompletedPipeline:
     job = composed("train", [f"model={entry}", *overrides])
     assert isinstance(job, TrainJob)
     return complete(
@@ -24,6 +28,7 @@ def completed(entry: str, *overrides: str, has_masks: bool = False) -> Completed
         num_classes=3,
         checkpoint=None,
         has_masks=has_masks,
+        keypoints=keypoints,
     )
 
 
@@ -145,3 +150,64 @@ def test_a_model_without_a_head_for_masks_does_not_read_those_that_are_there() -
 
 def test_masks_do_not_keep_the_other_heads() -> None:
     assert masked("centernet_resnet50_v2_512x512_kpts").config == completed("centernet_resnet50_v2_512x512_kpts").config
+
+
+COCO_KEYPOINTS = (
+    *("nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow"),
+    *("right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle"),
+    "right_ankle",
+)
+KEYPOINTS_ENTRY = "centernet_resnet50_v2_512x512_kpts"
+
+
+def test_the_head_for_keypoints_stays_as_published_where_the_records_have_those_of_coco() -> None:
+    """But for the class, which is called as in the data, and the edges, which are for pictures of the OD API."""
+    job = composed("train", [f"model={KEYPOINTS_ENTRY}"])
+    assert isinstance(job, TrainJob)
+    official: Any = build(job.pipeline, job.augmentation)
+    config: Any = completed(KEYPOINTS_ENTRY, keypoints=KeypointSlots({"person": COCO_KEYPOINTS})).config
+    (task,) = config.model.center_net.keypoint_estimation_task
+    assert task.keypoint_class_name == "person"
+    task.keypoint_class_name = official.model.center_net.keypoint_estimation_task[0].keypoint_class_name
+    assert task == official.model.center_net.keypoint_estimation_task[0]
+    assert config.model.center_net.keypoint_label_map_path == "label_map.pbtxt"
+    assert (config.train_input_reader.num_keypoints, config.eval_input_reader[0].num_keypoints) == (17, 17)
+    (metric,) = config.eval_config.parameterized_metric
+    (published,) = official.eval_config.parameterized_metric
+    assert oks_sigmas(config) == pytest.approx(dict(published.coco_keypoint_metrics.keypoint_label_to_sigmas))
+    assert metric.coco_keypoint_metrics.class_label == "person"
+    flips = [
+        [
+            list(step.random_horizontal_flip.keypoint_flip_permutation)
+            for step in each.train_config.data_augmentation_options
+            if step.HasField("random_horizontal_flip")
+        ]
+        for each in (config, official)
+    ]
+    assert flips[0] == flips[1] != []
+
+
+def test_keypoints_of_ones_own_get_a_task_for_each_class_that_has_some() -> None:
+    slots = KeypointSlots({"arrow": ("left_end", "right_end", "tip"), "dog": ("nose",)}, {"dog": "/m/0bt9lr"})
+    done = completed(KEYPOINTS_ENTRY, keypoints=slots)
+    config: Any = done.config
+    tasks = config.model.center_net.keypoint_estimation_task
+    assert [(task.task_name, task.keypoint_class_name) for task in tasks] == [
+        ("human_pose_arrow", "arrow"),
+        ("human_pose_dog", "/m/0bt9lr"),
+    ]
+    assert [sorted(task.keypoint_label_to_std) for task in tasks] == [[], ["nose"]]
+    assert config.train_input_reader.num_keypoints == 4
+    assert oks_sigmas(config) == pytest.approx({"left_end": 0.05, "right_end": 0.05, "tip": 0.05, "nose": 0.026})
+    told = "no spread is known of left_end, right_end, tip of arrow: 1 is taken for training, 0.05 for evaluation"
+    assert told in done.notes
+
+
+def test_a_model_without_a_head_for_keypoints_does_not_read_those_that_are_there() -> None:
+    slots = KeypointSlots({"person": COCO_KEYPOINTS})
+    done = completed(
+        "ssd_mobilenet_v2_fpnlite_320x320", "+pipeline.train_input_reader.num_keypoints=17", keypoints=slots
+    )
+    config: Any = done.config
+    assert config.train_input_reader.num_keypoints == 0
+    assert "pipeline.train_input_reader.num_keypoints is not used: the model has no head for keypoints" in done.notes

@@ -17,12 +17,13 @@ from odrun.annotations.coco import read_coco
 from odrun.annotations.files import ListedFile
 from odrun.annotations.gathering import KeptImage, Place
 from odrun.annotations.images import as_stored, inspect_image
+from odrun.annotations.keypoint_slots import NO_KEYPOINTS, KeypointSlots
 from odrun.annotations.model import AnnotatedImage, Box, Keypoint, Polygons, RunLengths
 from odrun.annotations.parallel import Workers
 from odrun.annotations.problems import ProblemLog
 from odrun.records.example import bytes_feature, example_bytes, float_feature, image_example, int_feature
 from odrun.records.index import RecordIndex
-from odrun.records.label_map import label_ids, label_map_text
+from odrun.records.label_map import label_ids, label_map_text, read_keypoints
 from odrun.records.manifest import Ledger, Station, load
 from odrun.records.masks import mask_pixels
 from odrun.records.shards import write_shard
@@ -68,7 +69,7 @@ def prepared(tmp_path: Path):
     names = {"cat": "cat", "dög": "dög"}
     ledger = Ledger({station: Station(4, 6) for station in ("read", "written")})
     write_records(
-        Plan(kept, ("dög", "cat"), names, has_masks=False, keypoint_names=()),
+        Plan(kept, ("dög", "cat"), names, has_masks=False, keypoints=NO_KEYPOINTS),
         folder,
         tmp_path / "spool",
         fingerprint="",
@@ -167,7 +168,7 @@ def test_the_od_api_decodes_masks_and_keypoints(tf, tmp_path, boxes, names, by_n
         label_ids={"dög": 1, "cat": 2},
         source_id=1,
         has_masks=True,
-        keypoint_names=names,
+        keypoints=KeypointSlots({"cat": names}),
     )
     own = tf.train.Example.FromString(record)
     assert own.SerializeToString(deterministic=True) == record
@@ -183,7 +184,8 @@ def test_the_od_api_decodes_masks_and_keypoints(tf, tmp_path, boxes, names, by_n
     ).decode(tf.constant(record))
     masks = [mask_pixels(box, height_px=30, width_px=40) for box in boxes]
     assert np.array_equal(decoded["groundtruth_instance_masks"].numpy(), np.reshape(masks, (-1, 30, 40)))
-    points = {(row, point.name): point for row, box in enumerate(boxes) for point in box.keypoints if point.visibility}
+    cats = [(row, box) for row, box in enumerate(boxes) if box.class_name == "cat"]
+    points = {(row, point.name): point for row, box in cats for point in box.keypoints if point.visibility}
     order = NAMES if by_name else names
     wanted = [[points.get((row, name)) for name in order] for row in range(len(boxes))]
     visible = np.array([[point is not None for point in row] for row in wanted], bool).reshape(-1, 3)
@@ -234,7 +236,7 @@ def test_a_coco_file_becomes_the_record_of_the_od_api_s_own_converter(tf, tmp_pa
         label_ids={"person": 1},
         source_id=9,
         has_masks=True,
-        keypoint_names=names,
+        keypoints=KeypointSlots({"person": tuple(names)}),
     )
     ours, wanted = tf.train.Example.FromString(content).features.feature, theirs.features.feature
     assert set(wanted) - set(ours) == set()
@@ -280,3 +282,17 @@ def test_whatever_is_stored_tensorflow_decodes_to_pillow_s_pixels(tf, tmp_path, 
     wanted = PIXELS[..., :1] if mode == "I;16" else np.asarray(Image.open(io.BytesIO(stored)).convert("RGB"))
     assert pixels.shape == (30, 40, 3)
     assert np.abs(pixels - wanted.astype(int)).max() <= (8 if kind == "JPEG" else 0)
+
+
+def test_the_od_api_finds_the_keypoints_of_each_class_in_the_label_map(tf, tmp_path):
+    from object_detection.utils import label_map_util
+
+    slots = KeypointSlots({"dog": ("nose", "tail"), 'a "cat"': ("nose",)})
+    path = tmp_path / "label_map.pbtxt"
+    path.write_text(label_map_text(["dog", "bird", 'a "cat"'], slots), encoding="utf-8")
+    items = {item.name: item for item in label_map_util.load_labelmap(str(path)).item if item.keypoints}
+    assert {name: [(point.id, point.label) for point in item.keypoints] for name, item in items.items()} == {
+        "dog": [(0, "nose"), (1, "tail")],
+        'a "cat"': [(2, "nose")],
+    }
+    assert read_keypoints(path) == slots

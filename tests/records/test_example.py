@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from odrun.annotations.keypoint_slots import KeypointSlots
 from odrun.annotations.model import AnnotatedImage, Box, Keypoint, Polygons
 from odrun.records.example import bytes_feature, example_bytes, float_feature, image_example, int_feature
 from odrun.records.masks import mask_pixels, mask_png
@@ -93,8 +94,9 @@ def test_the_area_is_the_stated_one_else_the_mask_s_else_the_box_s():
     assert b"image/object/area" + field(float_feature([450, 4, 99.5])) in content(MASKED, PLAIN, stated)
 
 
-def test_every_box_has_every_keypoint_in_one_order():
-    found = content(MASKED, PLAIN, keypoint_names=("nose", "ear", "tail"))
+def test_every_box_has_every_slot_and_fills_those_of_its_class():
+    slots = KeypointSlots({MASKED.class_name: ("nose", "ear", "tail")})
+    found = content(MASKED, PLAIN, keypoints=slots)
     for key, feature in (
         ("x", float_feature([0.25, 0, 0.75, 0, 0, 0])),
         ("y", float_feature([0.25, 0, 0.75, 0, 0, 0])),

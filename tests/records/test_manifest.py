@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from odrun.annotations.digests import FileContent
+from odrun.annotations.keypoint_slots import KeypointSlots
 from odrun.records import manifest
 from odrun.records.manifest import Ledger, PartCounts, PreparedData, Station, fingerprint_of, load, manifest_text
 
@@ -38,7 +39,7 @@ def prepared(folder: Path) -> Path:
         {"clipped_box": 3},
         LEDGER,
         masks=4,
-        keypoint_names=("tail", "nose"),
+        keypoints=KeypointSlots({"cat": ("tail", "nose")}),
     )
     (folder / "manifest.json").write_text(text, encoding="utf-8")
     return folder
@@ -58,7 +59,7 @@ def test_what_was_written_is_loaded(tmp_path):
         listing=folder / "problems.csv",
         ledger=LEDGER,
         masks=4,
-        keypoint_names=("tail", "nose"),
+        keypoints=KeypointSlots({"cat": ("tail", "nose")}),
     )
 
 

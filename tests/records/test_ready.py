@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from odrun.annotations.files import ListedFile
+from odrun.annotations.keypoint_slots import NO_KEYPOINTS
 from odrun.annotations.problems import FAULTS, Policies, Policy, ProblemLog
 from odrun.errors import InputError
 from odrun.records.example import bytes_feature, example_bytes, float_feature, int_feature
@@ -75,6 +76,8 @@ def test_records_are_found_checked_counted_and_named_by_patterns(tmp_path):
         classes=CLASSES,
         counts={"train": PartCounts(2, 3), "validation": PartCounts(1, 1)},
         masks=0,
+        posed=0,
+        keypoints=NO_KEYPOINTS,
     )
     assert (log.problems, seen) == ([], [(1, 3), (2, 3), (3, 3)])
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from odrun.annotations.gathering import KeptImage, Place
+from odrun.annotations.keypoint_slots import NO_KEYPOINTS
 from odrun.annotations.model import AnnotatedImage, Box
 from odrun.annotations.parallel import Workers
 from odrun.errors import InputError
@@ -58,7 +59,7 @@ def plan_of(folder: Path, train: Sequence[AnnotatedImage], validation: Sequence[
                 digest = bytes.fromhex(each.sha256)
                 parts[part].append(KeptImage(each.name, counts, None, digest, 0, each.size_bytes, False, (), place))
     names = {"cat": "cat", "dog": "dog"}
-    values = {"parts": parts, "classes": ("dog", "cat"), "names": names, "has_masks": False, "keypoint_names": ()}
+    values = {"parts": parts, "classes": ("dog", "cat"), "names": names, "has_masks": False, "keypoints": NO_KEYPOINTS}
     return Plan(**(values | changes))
 
 
