@@ -6,13 +6,13 @@ Comes in: a complete pipeline.config and prepared records. Goes out: the run dir
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import chain
 from typing import Any
 
-from odrun.annotations.keypoint_slots import NO_KEYPOINTS
+from odrun.annotations.keypoint_slots import NO_KEYPOINTS, KeypointSlots
 from odrun.annotations.model import VALIDATION
 from odrun.commands.course import Course
 from odrun.commands.data_pictures import OwnPictures
@@ -93,16 +93,7 @@ def fit(
                 checkpoints.restore(resumed_at)
         classes = dict(enumerate(data.classes, start=1))
         slots = data.keypoints if has_keypoint_head(pipeline) else NO_KEYPOINTS
-        records = ValidationRecords(
-            data.validation_records, has_masks=has_mask_head(pipeline), keypoint_slots=len(slots)
-        )
-        detector = RecordDetector(
-            pipeline,
-            trainer.model,
-            records,
-            batch_size=job.eval.batch_size,
-            keypoints=slots.by_label_id(classes),
-        )
+        detector = _detector(job, pipeline, data.validation_records, trainer, slots=slots, classes=classes)
         evaluations = Evaluations(
             job.eval,
             trainer=trainer,
@@ -125,6 +116,21 @@ def fit(
             stepping.train(batches)
         course.ledger = _ledger(data, source.decoded(course.steps), detector.truths())
         _conclude(job, pipeline, data, evaluations, terminal)
+
+
+def _detector(
+    job: TrainJob,
+    pipeline: Any,
+    records: str,
+    trainer: Trainer,
+    *,
+    slots: KeypointSlots,
+    classes: Mapping[int, str],
+) -> RecordDetector:
+    """The model in training, to be run over the validation records, with all that it finds in them."""
+    validation = ValidationRecords(records, has_masks=has_mask_head(pipeline), keypoint_slots=len(slots))
+    keypoints = slots.by_label_id(classes)
+    return RecordDetector(pipeline, trainer.model, validation, batch_size=job.eval.batch_size, keypoints=keypoints)
 
 
 def _conclude(job: TrainJob, pipeline: Any, data: PreparedData, evaluations: Evaluations, terminal: Terminal) -> None:

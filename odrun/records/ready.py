@@ -210,7 +210,7 @@ def _read(
     problems: ProblemLog,
     progress: Callable[[int, int], None],
 ) -> tuple[dict[str, PartCounts], int, int, str]:
-    """Counts by part, the boxes with masks and with keypoints, the fingerprint; what is wrong with a record is noted."""
+    """Counts by part, boxes with masks and with keypoints, the fingerprint; what is wrong with a record is noted."""
     total = sum(len(index) for part in SPLITS for _, index in indexes[part])
     texts = tuple(classes.values())
     digest = hashlib.sha256(json.dumps(list(classes.items())).encode())

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from odrun.annotations.found import FoundBoxes, coco_detections, to_pixels
+from odrun.annotations.found import FoundBoxes, coco_detections, keypoints_to_pixels, to_pixels
 
 
 def found(*scores: float) -> FoundBoxes:
@@ -35,3 +35,16 @@ def test_a_least_score_keeps_its_own_and_the_order() -> None:
 def test_parts_of_different_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match=r"boxes \(2, 4\)"):
         FoundBoxes(np.zeros((2, 4)), np.zeros(2, np.float32), np.ones(3, int))
+
+
+def test_keypoints_are_told_of_the_box_s_own_class_in_pixels() -> None:
+    points = np.array([[[0.5, 0.25, 0.9], [0.1, 0.2, 0.8], [1.0, 1.0, 0.7]]] * 2, np.float32)
+    ids = np.array([2, 1])
+    found = keypoints_to_pixels(points, ids, {1: slice(0, 2), 2: slice(2, 2)}, height_px=100, width_px=200)
+    boxes = FoundBoxes(np.zeros((2, 4)), np.array([0.5, 0.25], np.float32), ids, keypoints_px=found)
+    without, entry = coco_detections(7, boxes)
+    assert "keypoints" not in without
+    assert entry["keypoints"] == [50.0, 50.0, 0.9, 40.0, 10.0, 0.8]
+    assert [len(each) for each in boxes.from_score(0.4).keypoints_px or ()] == [0]
+    with pytest.raises(ValueError, match="keypoints of 1 objects for 2 boxes"):
+        FoundBoxes(np.zeros((2, 4)), np.array([0.5, 0.25], np.float32), ids, keypoints_px=found[:1])

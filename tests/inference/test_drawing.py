@@ -33,6 +33,13 @@ def test_a_box_is_drawn_on_its_edges_and_not_inside() -> None:
     assert (drawn[65:118, 53:148] == GREY).all()
 
 
+def test_keypoints_are_drawn_where_they_were_seen() -> None:
+    points = np.array([[80.0, 90.0, 0.9], [120.0, 90.0, 0.1]])
+    drawn = pixels(draw_detections(grey(), [[50, 60, 150, 120]], [1], [0.9], class_names=NAMES, keypoints_px=[points]))
+    assert drawn[90, 80].tolist() == list(class_colour(1))
+    assert drawn[90, 120].tolist() == list(GREY)
+
+
 def test_the_picture_given_is_left_alone() -> None:
     image = grey()
     draw_detections(image, [[10, 40, 60, 90]], [1], [0.9], class_names=NAMES)

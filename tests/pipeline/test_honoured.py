@@ -91,7 +91,8 @@ def test_what_the_zoos_configurations_carry_is_passed_over_in_silence() -> None:
         ),
         (
             {"eval_config": {"metrics_set": ["pascal_voc_detection_metrics"]}},
-            "pipeline.eval_config.metrics_set is not used: odrun scores by COCO's metrics of boxes and masks",
+            "pipeline.eval_config.metrics_set is not used: odrun scores by COCO's metrics of boxes, masks and "
+            "keypoints",
         ),
         (
             {"eval_input_reader": [{"sample_1_of_n_examples": 10}]},

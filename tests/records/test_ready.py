@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from odrun.annotations.files import ListedFile
-from odrun.annotations.keypoint_slots import NO_KEYPOINTS
+from odrun.annotations.keypoint_slots import NO_KEYPOINTS, KeypointSlots
 from odrun.annotations.problems import FAULTS, Policies, Policy, ProblemLog
 from odrun.errors import InputError
 from odrun.records.example import bytes_feature, example_bytes, float_feature, int_feature
@@ -28,7 +28,9 @@ def image(shade: int) -> bytes:
     return stream.getvalue()
 
 
-def record(shade: int, *boxes: tuple[float, ...], label_id: int = 1, width_px: int = 40) -> bytes:
+def record(
+    shade: int, *boxes: tuple[float, ...], label_id: int = 1, width_px: int = 40, keypoints: int | None = None
+) -> bytes:
     features = {
         "image/encoded": bytes_feature([image(shade)]),
         "image/source_id": bytes_feature([b"a.jpg"]),
@@ -37,6 +39,9 @@ def record(shade: int, *boxes: tuple[float, ...], label_id: int = 1, width_px: i
     }
     for number, name in enumerate(("xmin", "ymin", "xmax", "ymax")):
         features[f"image/object/bbox/{name}"] = float_feature([box[number] for box in boxes])
+    if keypoints is not None:
+        features |= {f"image/object/keypoint/{axis}": float_feature([0.5] * keypoints) for axis in "xy"}
+        features["image/object/keypoint/visibility"] = int_feature([2] * keypoints)
     return example_bytes(features)
 
 
@@ -288,3 +293,38 @@ def test_the_fingerprint_depends_on_records_parts_and_classes_and_not_on_the_pla
 )
 def test_record_files_are_known_by_their_names(name, is_one):
     assert recognizes([ListedFile("a.jpg", Path()), ListedFile(name, Path())]) == is_one
+
+
+POSES = KeypointSlots({"dog": ("nose", "tail")})
+
+
+@pytest.mark.parametrize(("of_the_last", "posed"), [(2, 4), (1, 3), (0, 3), (None, 3)])
+def test_boxes_in_records_with_all_keypoints_of_the_label_map_are_counted(
+    of_the_last: int | None, posed: int, tmp_path: Path
+) -> None:
+    files: dict[str, list[bytes] | bytes] = {
+        "train.record": [record(1, BOX, keypoints=2), record(2, BOX, OTHER, label_id=2, keypoints=4)],
+        "val.record": [record(3, BOX, keypoints=of_the_last)],
+        "label_map.pbtxt": label_map_text(CLASSES, POSES).encode(),
+    }
+    found, log = ready(written(tmp_path, files))
+    assert (found.keypoints, found.posed, log.problems) == (POSES, posed, [])
+
+
+def test_keypoints_that_a_label_map_does_not_name_are_none(tmp_path: Path) -> None:
+    files = SOUND | {"val.record": [record(3, BOX, keypoints=2)]}
+    found, _ = ready(written(tmp_path, files))
+    assert (found.keypoints, found.posed) == (NO_KEYPOINTS, 0)
+
+
+def test_a_label_map_whose_keypoints_are_not_numbered_in_its_order_is_refused(tmp_path: Path) -> None:
+    odd = label_map_text(CLASSES, POSES).replace("id: 1\n    label", "id: 5\n    label").encode()
+    with pytest.raises(InputError, match="has keypoints with the ids 0, 5"):
+        ready(written(tmp_path, SOUND | {"label_map.pbtxt": odd}))
+
+
+def test_keypoints_of_a_class_with_a_machine_s_name_are_found_by_that(tmp_path: Path) -> None:
+    person = b"""item { id: 1 name: '/m/01g317' display_name: 'person' keypoints { id: 0 label: 'nose' } }"""
+    files = {"label_map.pbtxt": person, "train.record": [record(1, BOX, keypoints=1)], "val.record": VAL}
+    found, _ = ready(written(tmp_path, dict(files)))
+    assert found.keypoints == KeypointSlots({"person": ("nose",)}, {"person": "/m/01g317"})
