@@ -18,10 +18,14 @@ COMMANDS = {
 TOOLS: dict[str, tuple[str, str]] = {
     "zoo": ("odrun.config.zoo", "the model zoo: list, show NAME, config NAME, fetch NAME"),
     "import": ("odrun.config.importing", "a pipeline.config to a model entry in YAML that composes to the same"),
+    "wandb-sweep": (
+        "odrun.config.wandb_sweep",
+        "a sweep, given as to train -m, as the YAML that `wandb sweep` takes",
+    ),
     "init": ("odrun.commands.init", "a project of your own in DIR: conf/, data/, README"),
     "doctor": ("odrun.commands.doctor", "what is installed, what is not, and the one command that mends it"),
 }
-"""Commands with arguments of their own, which compose nothing: name → module with `main(arguments)`, what it does."""
+"""Commands that are not Hydra's to run: name → module with `main(arguments)`, what it does."""
 _HELP = """\
 odrun runs object detection experiments on the TensorFlow 2 Object Detection API.
 

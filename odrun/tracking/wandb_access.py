@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from odrun.errors import InputError
 from odrun.tracking.tracker import TrackingError
 
 Mode = Literal["online", "offline", "disabled"]
@@ -42,6 +43,17 @@ def wanted_mode(configured: str, environment: Mapping[str, str]) -> tuple[Mode, 
     if stated in _ENVIRONMENT_MODES:
         return _ENVIRONMENT_MODES[stated], f"WANDB_MODE={stated}"
     return "disabled", f"WANDB_MODE={stated} is not a mode"
+
+
+def refuse_silence(configured: str, environment: Mapping[str, str]) -> None:
+    """Raise `InputError` if nothing is to be logged online: a sweep of W&B would hear nothing of its trials."""
+    mode, reason = wanted_mode(configured, environment)
+    if mode != "online":
+        raise InputError(
+            "a sweep of W&B hears nothing of a run that is not logged online",
+            where=reason,
+            remedy="tracking.wandb.mode=online, and log in with wandb login",
+        )
 
 
 def key_is_stored(environment: Mapping[str, str], base_url: str) -> bool:
