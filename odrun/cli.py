@@ -58,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.stderr.write("odrun: interrupted\n")
         status = 128 + signal.SIGINT
+    if status == 128 + signal.SIGTERM and "WANDB_SWEEP_ID" in os.environ:
+        _die_of(signal.SIGTERM)
     sys.exit(status)
 
 
@@ -97,6 +99,15 @@ def _use(tool: str, arguments: Sequence[str]) -> int:
         sys.stderr.write(f"odrun: {error}\n")
         return error.exit_status
     return status
+
+
+def _die_of(number: signal.Signals) -> None:
+    """End by the signal itself, for which a shell reads the same status; W&B's agent takes any other end for a failure.
+
+    After a few failures it gives up, and what its sweep stops early is none.
+    """
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 def help_text() -> str:

@@ -6,6 +6,7 @@ compared with what lies in its directory.
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,7 @@ from odrun.sweeps.search.settings import COSTS, SearchSweeperConf, refuse_withou
 from odrun.sweeps.search.settings import TARGET as SEARCH
 from odrun.sweeps.search.space import corners, grid, split
 from odrun.sweeps.sweeper import TARGET
+from odrun.tracking.agent import refuse_sweep_of_agent
 
 CHANGES_TOLD = 8
 GRIDS = (TARGET, f"{BasicSweeper.__module__}.{BasicSweeper.__name__}")
@@ -85,6 +87,7 @@ def plan(command: str, arguments: Sequence[str]) -> Plan:
     with composed_sweep(command, arguments, RunMode.MULTIRUN) as master:
         if not asks_for_multirun(arguments) and master.hydra.mode != RunMode.MULTIRUN:
             return Plan(arguments)
+        refuse_sweep_of_agent(os.environ)
         named = [*arguments, *_naming(master, arguments)]
         if master.hydra.sweeper["_target_"] == SEARCH:
             _refuse_launcher(master.hydra.launcher)
