@@ -1,4 +1,4 @@
-"""Whether W&B is to be used and can be: the mode, the key, the server, the run's id. The client itself is not needed."""
+"""Whether W&B is to be used and can be: mode, key, server, the run's id. The client itself is not needed."""
 
 from __future__ import annotations
 

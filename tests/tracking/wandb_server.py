@@ -108,7 +108,7 @@ def bucket(variables: dict[str, object]) -> dict[str, object]:
         "config": "{}",
         "sweepName": None,
         "historyLineCount": 0,
-        "project": {"id": "p", "name": "project", "entity": {"id": "e", "name": "team"}},
+        "project": {"id": "p", "name": variables.get("project") or "project", "entity": {"id": "e", "name": "team"}},
     }
 
 
