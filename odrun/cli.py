@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.stderr.write("odrun: interrupted\n")
         status = 128 + signal.SIGINT
-    if status == 128 + signal.SIGTERM and "WANDB_SWEEP_ID" in os.environ:
+    if status == 128 + signal.SIGTERM and os.environ.get("WANDB_SWEEP_ID"):
         _die_of(signal.SIGTERM)
     sys.exit(status)
 

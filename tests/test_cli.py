@@ -210,3 +210,16 @@ def test_a_tool_gets_what_follows_its_name_and_its_errors_are_told(monkeypatch, 
     assert cli.run(["tool"]) == 2
     assert capsys.readouterr().err == "odrun: nothing to use\n  remedy: name something\n"
     assert "uses things" in cli.help_text()
+
+
+@pytest.mark.parametrize(
+    ("sweep", "status", "ended"),
+    [("s", 143, -signal.SIGTERM), ("", 143, 143), ("s", 130, 130), ("s", 1, 1), ("s", 2, 2), ("s", 0, 0)],
+)
+def test_what_wandbs_agent_stopped_ends_by_the_signal_which_the_agent_counts_as_no_failure(
+    sweep: str, status: int, ended: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_SWEEP_ID", sweep)
+    code = f"from odrun import cli; cli.run = lambda arguments: (print('told'), {status})[1]; cli.main([])"
+    done = odrun(directory=tmp_path, code=code)
+    assert (done.returncode, done.stdout) == (ended, "told\n")

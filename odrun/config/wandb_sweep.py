@@ -112,17 +112,25 @@ def _settings(master: DictConfig, space: Mapping[str, Dimension]) -> SearchSweep
             where="hydra/sweeper",
             remedy="hydra/sweeper=search or hydra/sweeper=grid",
         )
-    if settings.minutes is not None:
-        raise InputError(
-            "a sweep of W&B has no limit of time",
-            where=f"hydra.sweeper.minutes={settings.minutes:g}",
-            remedy="hydra.sweeper.minutes=null hydra.sweeper.n_trials=N",
-        )
+    _refuse_meaningless(settings)
     if settings.sampler == "grid":
         size = math.prod(map(len, grid(space).values()))
         if size > GRID_MAX:
             raise InputError(f"the grid has {size} points", remedy="hydra/sweeper=search hydra.sweeper.sampler=tpe")
     return settings
+
+
+def _refuse_meaningless(settings: SearchSweeperConf) -> None:
+    """Refuse what is set of the search and W&B has no place for."""
+    reasons = {
+        "minutes": (settings.minutes, None, "has no limit of time: set minutes=null and n_trials=N"),
+        "n_jobs": (settings.n_jobs, None, "has as many trials at a time as agents: start so many, and set n_jobs=null"),
+        "seed": (settings.seed, SearchSweeperConf().seed, "draws by a seed of its own: leave this one out"),
+    }
+    for name, (value, unset, reason) in reasons.items():
+        if value != unset:
+            what, _, remedy = reason.partition(": ")
+            raise InputError(f"a sweep of W&B {what}", where=f"hydra.sweeper.{name}={value}", remedy=remedy)
 
 
 def _fixed(master: DictConfig, arguments: Sequence[str], common: Sequence[str]) -> list[str]:

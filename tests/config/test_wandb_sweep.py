@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 import yaml
 
 from odrun import cli
+from odrun.config import application
 from odrun.config.jobs import composed
+from odrun.runs.directory import RunDirectory
+from odrun.settings import Job, TrainJob
 
 
 @pytest.fixture(autouse=True)
 def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("WANDB_")]:
+        monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 
 
@@ -77,7 +83,8 @@ def test_trials_have_what_the_sweeps_file_says_beside_what_it_sweeps(capsys: pyt
         "${args_no_hyphens}",
     ]
     job = composed("train", [argument for argument in command[2:-1] if not argument.startswith("hydra.run")])
-    assert job.eval.every == 50  # type: ignore[union-attr]
+    assert isinstance(job, TrainJob)
+    assert job.eval.every == 50
 
 
 def test_the_folder_of_ones_own_groups_is_given_to_the_trials(
@@ -124,6 +131,8 @@ def test_the_folder_of_ones_own_groups_is_given_to_the_trials(
         (["sweep=tune", "hydra.sweeper.pruner=none", "hydra.sweeper.sampler=sobol"], "does not search by sobol"),
         (["sweep=tune", "hydra.sweeper.pruner=none", "hydra.sweeper.objectives=[AP,AP50]"], "there are 2"),
         (["sweep=tune", "hydra.sweeper.pruner=none", "hydra.sweeper.minutes=9"], "has no limit of time"),
+        (["sweep=tune", "hydra.sweeper.pruner=none", "hydra.sweeper.n_jobs=2"], "as many trials at a time as agents"),
+        (["sweep=tune", "hydra.sweeper.pruner=none", "hydra.sweeper.seed=3"], "draws by a seed of its own"),
         (["sweep=tune", "hydra.sweeper.sampler=grd"], "hydra.sweeper.sampler"),
         (["train.seed=1,2", "sweep=tun"], "sweep has no option tun"),
         (["+pipeline.train_config.use_bfloat16=true,false"], "for no name of a parameter"),
@@ -143,3 +152,56 @@ def test_its_help_tells_the_three_commands(capsys: pytest.CaptureFixture[str]) -
     assert cli.run(["wandb-sweep", "--help"]) == 0
     text = capsys.readouterr().out
     assert all(command in text for command in ("odrun wandb-sweep", "wandb sweep sweep.yaml", "wandb agent"))
+
+
+def test_a_run_of_an_agent_has_a_directory_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Two agents on one machine may begin in the same second."""
+    begun: list[Path] = []
+
+    def keep(job: Job, *, directory: RunDirectory, overrides: tuple[str, ...], config_text: str) -> None:
+        begun.append(directory.path)
+
+    monkeypatch.setenv("WANDB_SWEEP_ID", "s")
+    for run in ("r1", "../r 2"):
+        monkeypatch.setenv("WANDB_RUN_ID", run)
+        assert application.run("train", ["model.checkpoint=none", "dataset.name=d"], do=keep) == 0
+    monkeypatch.delenv("WANDB_SWEEP_ID")
+    assert application.run("train", ["model.checkpoint=none", "dataset.name=d"], do=keep) == 0
+    names = [path.name.partition("_d-")[2] for path in begun]
+    model = "ssd_mobilenet_v2_fpnlite_digits"
+    assert names == [f"{model}_r1", f"{model}_.._r_2", model]
+    assert {path.parent for path in begun} == {tmp_path / "outputs" / "train"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["-m", "train.seed=1,2"], "a trial is no sweep itself"),
+        (["sweep=learning_rate"], "a trial is no sweep itself"),
+        (["tracking=none"], "a sweep of W&B hears nothing of a run that is not logged online"),
+    ],
+)
+def test_what_an_agent_cannot_have_meant_ends_with_2_and_leaves_nothing(
+    arguments: list[str], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WANDB_SWEEP_ID", "s")
+    monkeypatch.setenv("WANDB_RUN_ID", "r1")
+    assert cli.run(["train", "model.checkpoint=none", *arguments]) == 2
+    assert told in capsys.readouterr().err
+    assert [path.name for path in Path.cwd().rglob("*")] in ([], ["outputs"])
+
+
+def test_a_file_that_sweeps_is_one_run_with_the_mode_that_its_trials_are_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    jobs: list[Job] = []
+
+    def keep(job: Job, *, directory: RunDirectory, overrides: tuple[str, ...], config_text: str) -> None:
+        jobs.append(job)
+
+    monkeypatch.setenv("WANDB_SWEEP_ID", "s")
+    given = ["model.checkpoint=none", "sweep=tune", "hydra.mode=RUN", "train.batch_size=4", "train.ema_decay=null"]
+    assert application.run("train", given, do=keep) == 0
+    (job,) = jobs
+    assert isinstance(job, TrainJob)
+    assert (job.train.batch_size, job.train.ema_decay) == (4, None)
