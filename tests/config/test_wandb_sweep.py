@@ -173,21 +173,25 @@ def test_a_run_of_an_agent_has_a_directory_of_its_own(monkeypatch: pytest.Monkey
     assert {path.parent for path in begun} == {tmp_path / "outputs" / "train"}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (["-m", "train.seed=1,2"], "a trial is no sweep itself"),
-        (["sweep=learning_rate"], "a trial is no sweep itself"),
-        (["tracking=none"], "a sweep of W&B hears nothing of a run that is not logged online"),
-    ],
-)
-def test_what_an_agent_cannot_have_meant_ends_with_2_and_leaves_nothing(
-    arguments: list[str], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("arguments", [["-m", "train.seed=1,2"], ["sweep=learning_rate"]])
+def test_a_sweep_that_an_agent_starts_is_refused(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(job: Job, *, directory: RunDirectory, overrides: tuple[str, ...], config_text: str) -> None:
+        raise AssertionError(f"begun: {overrides}")
+
+    monkeypatch.setenv("WANDB_SWEEP_ID", "s")
+    assert application.run("train", ["model.checkpoint=none", "hydra/launcher=basic", *arguments], do=refuse) == 2
+    assert "a trial is no sweep itself" in capsys.readouterr().err
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_a_run_that_the_sweep_would_not_hear_of_ends_with_2_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("WANDB_SWEEP_ID", "s")
-    monkeypatch.setenv("WANDB_RUN_ID", "r1")
-    assert cli.run(["train", "model.checkpoint=none", *arguments]) == 2
-    assert told in capsys.readouterr().err
+    assert cli.run(["train", "model.checkpoint=none", "dataset=folder", "dataset.path=nowhere", "tracking=none"]) == 2
+    assert "a sweep of W&B hears nothing of a run that is not logged online" in capsys.readouterr().err
     assert [path.name for path in Path.cwd().rglob("*")] in ([], ["outputs"])
 
 

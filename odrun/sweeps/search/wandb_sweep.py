@@ -106,13 +106,7 @@ def _distribution(key: str, span: Span) -> dict[str, object]:
 
 
 def _native(key: str, text: str) -> object:
-    """A number or a truth value where the agent's text of it says the same to Hydra as `text`; else the text itself."""
-    value = _read(key, text)
-    if not isinstance(value, (bool, int, float)) or (isinstance(value, float) and not math.isfinite(value)):
-        return text
-    again = _read(key, str(value))
-    return value if type(again) is type(value) and again == value else text
-
-
-def _read(key: str, text: str) -> object:
-    return OverridesParser.create().parse_override(f"{key}={text}").value()
+    """A number or a truth value, whose text Hydra reads as it reads this one; what is neither as the text itself."""
+    value = OverridesParser.create().parse_override(f"{key}={text}").value()
+    is_number = isinstance(value, (bool, int)) or (isinstance(value, float) and math.isfinite(value))
+    return value if is_number else text
