@@ -18,10 +18,14 @@ COMMANDS = {
 TOOLS: dict[str, tuple[str, str]] = {
     "zoo": ("odrun.config.zoo", "the model zoo: list, show NAME, config NAME, fetch NAME"),
     "import": ("odrun.config.importing", "a pipeline.config to a model entry in YAML that composes to the same"),
+    "wandb-sweep": (
+        "odrun.config.wandb_sweep",
+        "a sweep, given as to train -m, as the YAML that `wandb sweep` takes",
+    ),
     "init": ("odrun.commands.init", "a project of your own in DIR: conf/, data/, README"),
     "doctor": ("odrun.commands.doctor", "what is installed, what is not, and the one command that mends it"),
 }
-"""Commands with arguments of their own, which compose nothing: name → module with `main(arguments)`, what it does."""
+"""Commands that are not Hydra's to run: name → module with `main(arguments)`, what it does."""
 _HELP = """\
 odrun runs object detection experiments on the TensorFlow 2 Object Detection API.
 
@@ -54,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.stderr.write("odrun: interrupted\n")
         status = 128 + signal.SIGINT
+    if status == 128 + signal.SIGTERM and os.environ.get("WANDB_SWEEP_ID"):
+        _die_of(signal.SIGTERM)
     sys.exit(status)
 
 
@@ -93,6 +99,15 @@ def _use(tool: str, arguments: Sequence[str]) -> int:
         sys.stderr.write(f"odrun: {error}\n")
         return error.exit_status
     return status
+
+
+def _die_of(number: signal.Signals) -> None:
+    """End by the signal itself, for which a shell reads the same status; W&B's agent takes any other end for a failure.
+
+    After a few failures it gives up, and what its sweep stops early is none.
+    """
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 def help_text() -> str:

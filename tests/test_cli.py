@@ -43,6 +43,7 @@ def odrun(*arguments: str, directory: Path, code: str | None = None) -> subproce
         ("train", "--cfg", "job"),
         ("predict", "--cfg", "job"),
         ("check", "--cfg", "job"),
+        ("wandb-sweep", "model.checkpoint=none", "train.seed=1,2"),
         ("train", "train.stepz=1"),
         ("zoo", "list"),
         ("zoo", "show", "extremenet"),
@@ -71,7 +72,7 @@ def test_the_help_lists_the_commands_that_exist_and_no_others(capsys: pytest.Cap
     text = capsys.readouterr().out
     listed = text.partition("commands:\n")[2].partition("\n\n")[0].splitlines()
     names = [line.split()[0] for line in listed]
-    assert names == ["train", "prepare", "check", "predict", "zoo", "import", "init", "doctor"]
+    assert names == ["train", "prepare", "check", "predict", "zoo", "import", "wandb-sweep", "init", "doctor"]
     folder = Path(cli.__file__).parent
     conf = next(place for place in (folder / "conf", folder.parent / "conf") if place.is_dir())
     assert all((conf / f"{command}.yaml").is_file() for command in cli.COMMANDS)
@@ -91,7 +92,10 @@ def test_the_version_is_that_of_the_installed_package(arguments: list[str], caps
 
 @pytest.mark.parametrize(
     ("command", "remedy"),
-    [("trian", "did you mean train"), ("zzz", "valid: check, doctor, import, init, predict, prepare, train, zoo")],
+    [
+        ("trian", "did you mean train"),
+        ("zzz", "valid: check, doctor, import, init, predict, prepare, train, wandb-sweep, zoo"),
+    ],
 )
 def test_an_unknown_command_is_answered_with_the_nearest(
     command: str, remedy: str, capsys: pytest.CaptureFixture[str]
@@ -171,7 +175,7 @@ def test_ctrl_c_before_a_run_has_begun_ends_with_130(
 @pytest.mark.parametrize(
     ("line", "completions"),
     [
-        ("odrun ", ["train", "prepare", "check", "predict", "zoo", "import", "init", "doctor"]),
+        ("odrun ", ["train", "prepare", "check", "predict", "zoo", "import", "wandb-sweep", "init", "doctor"]),
         ("odrun pre", ["prepare", "predict"]),
         ("odrun train dataset=", ["dataset=digits", "dataset=folder", "dataset=voc"]),
         ("odrun train train.st", ["train.steps="]),
@@ -206,3 +210,16 @@ def test_a_tool_gets_what_follows_its_name_and_its_errors_are_told(monkeypatch, 
     assert cli.run(["tool"]) == 2
     assert capsys.readouterr().err == "odrun: nothing to use\n  remedy: name something\n"
     assert "uses things" in cli.help_text()
+
+
+@pytest.mark.parametrize(
+    ("sweep", "status", "ended"),
+    [("s", 143, -signal.SIGTERM), ("", 143, 143), ("s", 130, 130), ("s", 1, 1), ("s", 2, 2), ("s", 0, 0)],
+)
+def test_what_wandbs_agent_stopped_ends_by_the_signal_which_the_agent_counts_as_no_failure(
+    sweep: str, status: int, ended: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_SWEEP_ID", sweep)
+    code = f"from odrun import cli; cli.run = lambda arguments: (print('told'), {status})[1]; cli.main([])"
+    done = odrun(directory=tmp_path, code=code)
+    assert (done.returncode, done.stdout) == (ended, "told\n")

@@ -7,8 +7,9 @@ import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 
-from odrun.config import resolvers, schemas
+from odrun.config import resolvers, schemas, wandb_sweep
 from odrun.config.jobs import composed
 from odrun.config.sweep import plan
 from odrun.settings import CheckJob, TrainJob
@@ -48,6 +49,13 @@ def test_a_train_command_of_the_readme_composes(arguments: list[str]) -> None:
 @pytest.mark.parametrize("arguments", commands("check"), ids=" ".join)
 def test_a_check_command_of_the_readme_composes(arguments: list[str]) -> None:
     assert isinstance(composed("check", arguments), CheckJob)
+
+
+@pytest.mark.parametrize("arguments", commands("wandb-sweep"), ids=" ".join)
+def test_a_sweep_of_wandb_in_the_readme_is_one(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert arguments[-2:] == [">", "sweep.yaml"]
+    assert wandb_sweep.main(arguments[:-2]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["command"][:2] == ["odrun", "train"]
 
 
 def test_the_two_commands_of_the_first_minute_are_those_that_ci_runs() -> None:

@@ -5,6 +5,7 @@ What can be refused is refused before TensorFlow is imported, and leaves no run 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ from odrun.runs.files import shown_path, write_whole
 from odrun.runs.log import logger, quiet_terminal
 from odrun.runs.origin import collect
 from odrun.settings import TrainJob
+from odrun.tracking.agent import refuse_unheard
 from odrun.zoo.start import starting_checkpoint
 
 ROOM_NEEDED_BYTES = 500_000_000
@@ -45,6 +47,7 @@ def train(job: TrainJob, *, directory: RunDirectory, overrides: tuple[str, ...],
         RunFailedError: training or export failed; what was saved before is in the directory.
         InterruptedRunError: a signal stopped the run, after a checkpoint had been saved if training had begun.
     """
+    refuse_unheard(job.tracking.wandb.mode, overrides, os.environ)
     resumption = find(job, directory, config_text)
     if resumption is not None:
         with resumption.directory.occupied():

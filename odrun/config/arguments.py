@@ -75,6 +75,11 @@ def overrides_in(arguments: Sequence[str]) -> list[str]:
     return [argument for argument, is_flag in _marked(arguments) if not is_flag]
 
 
+def flags_in(arguments: Sequence[str]) -> list[str]:
+    """Hydra's flags with their values, but for `-m`."""
+    return [argument for argument, is_flag in _marked(arguments) if is_flag and argument not in _MULTIRUN_FLAGS]
+
+
 def overrides_first(arguments: Sequence[str]) -> list[str]:
     """The same arguments, flags last: Hydra's parser takes overrides on one side of the flags only."""
     return [*overrides_in(arguments), *(argument for argument, is_flag in _marked(arguments) if is_flag)]

@@ -5,6 +5,7 @@ Those with a parameter `_root_` get the whole config from OmegaConf, so that an 
 
 from __future__ import annotations
 
+import os
 import re
 import textwrap
 from pathlib import Path
@@ -16,6 +17,7 @@ from yaml import YAMLError
 from odrun.config.location import conf_dir
 from odrun.pipeline.follow import official_recipe
 from odrun.runs.machine import user_cache
+from odrun.tracking.agent import agent_run
 from odrun.zoo.archived import base_of
 
 NAME_BYTES_MAX = 120
@@ -28,6 +30,7 @@ def register() -> None:
     """Make the resolvers known to OmegaConf; calling it again changes nothing."""
     OmegaConf.register_new_resolver("expand_home", expand_home, replace=True)
     OmegaConf.register_new_resolver("file_name", file_name, replace=True)
+    OmegaConf.register_new_resolver("name_of_agent", name_of_agent, replace=True)
     OmegaConf.register_new_resolver("trial_name", trial_name, replace=True)
     OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
     OmegaConf.register_new_resolver("name_of_run", name_of_run, replace=True)
@@ -51,6 +54,12 @@ def file_name(text: str) -> str:
     """`text` as one part of a path: what does not fit becomes `_`, and it ends within 120 bytes."""
     name = _UNFIT_IN_A_NAME.sub("_", str(text)).strip("_")
     return name.encode()[:NAME_BYTES_MAX].decode(errors="ignore") or "_"
+
+
+def name_of_agent() -> str:
+    """`_<run id>` where an agent of a W&B sweep started the run, so that agents side by side have directories apart."""
+    run = agent_run(os.environ)
+    return "" if run is None or run.run_id is None else f"_{file_name(run.run_id)}"
 
 
 def trial_name(number: int, overrides: str) -> str:

@@ -6,34 +6,29 @@ compared with what lies in its directory.
 
 from __future__ import annotations
 
+import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from hydra import initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf
 
 from odrun.commands.resuming import changes
-from odrun.config import composition, jobs
+from odrun.config import jobs
 from odrun.config.arguments import (
-    added_folders,
     asks_for_multirun,
-    config_name,
     key_of,
     may_sweep,
     overrides_in,
     shows,
     touches,
 )
-from odrun.config.bases import fetch_base
-from odrun.config.location import conf_dir
+from odrun.config.trials import Trial, checked, composed_sweep, given_overrides, without_hydra
 from odrun.errors import InputError
 from odrun.report.closing import override
 from odrun.runs.directory import RunDirectory
@@ -45,10 +40,11 @@ from odrun.sweeps.search.settings import COSTS, SearchSweeperConf, refuse_withou
 from odrun.sweeps.search.settings import TARGET as SEARCH
 from odrun.sweeps.search.space import corners, grid, split
 from odrun.sweeps.sweeper import TARGET
+from odrun.tracking.agent import refuse_sweep_of_agent
 
-FAULTS_TOLD = 20
 CHANGES_TOLD = 8
-_GRIDS = (TARGET, f"{BasicSweeper.__module__}.{BasicSweeper.__name__}")
+GRIDS = (TARGET, f"{BasicSweeper.__module__}.{BasicSweeper.__name__}")
+"""The sweepers that try every combination."""
 _RESUME_KEYS = ("sweep.resume", "sweep.retry_failed")
 _NAMING_KEY = "hydra.job.config.override_dirname.exclude_keys"
 _FREE = (
@@ -72,13 +68,6 @@ class Plan:
     jobs: Mapping[int, Job] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class _Trial:
-    overrides: list[str]
-    job: Job
-    text: str
-
-
 def plan(command: str, arguments: Sequence[str]) -> Plan:
     """Refuse a sweep one of whose trials cannot run; a single run and other sweepers' trials are left to Hydra.
 
@@ -95,17 +84,18 @@ def plan(command: str, arguments: Sequence[str]) -> Plan:
                 "a single run is no sweep", where=" ".join(resuming), remedy="add -m, or use train.resume for a run"
             )
         return Plan(arguments)
-    with _composed(command, arguments, RunMode.MULTIRUN) as master:
+    with composed_sweep(command, arguments, RunMode.MULTIRUN) as master:
         if not asks_for_multirun(arguments) and master.hydra.mode != RunMode.MULTIRUN:
             return Plan(arguments)
+        refuse_sweep_of_agent(os.environ)
         named = [*arguments, *_naming(master, arguments)]
         if master.hydra.sweeper["_target_"] == SEARCH:
             _refuse_launcher(master.hydra.launcher)
             return _search(master, command, named)
-        if master.hydra.sweeper["_target_"] not in _GRIDS:
+        if master.hydra.sweeper["_target_"] not in GRIDS:
             return Plan(named)
         _refuse_launcher(master.hydra.launcher)
-        trials = _checked(master, command, _trials(master))
+        trials = checked(master, command, _trials(master))
         folder, lines = _resumed(master, trials)
     if folder is None:
         begun = [argument for argument in named if key_of(argument) != "sweep.resume"]
@@ -124,11 +114,11 @@ def _search(master: DictConfig, command: str, arguments: list[str]) -> Plan:
     refuse_without_optuna()
     settings = OmegaConf.to_object(master.hydra.sweeper)
     assert isinstance(settings, SearchSweeperConf)
-    space, common = split(_given(master))
+    space, common = split(given_overrides(master))
     if settings.sampler == "grid":
         grid(space)
-    trials = _checked(master, command, [[*common, *corner] for corner in corners(space)])
-    _refuse_unprunable(settings, [trial.job for trial in trials])
+    trials = checked(master, command, [[*common, *corner] for corner in corners(space)])
+    refuse_unprunable(settings, [trial.job for trial in trials])
     if OmegaConf.select(master, "sweep.retry_failed", default=False):
         raise InputError(
             "a search does not run again what failed", where="sweep.retry_failed", remedy="it looks on elsewhere"
@@ -147,7 +137,7 @@ def _search(master: DictConfig, command: str, arguments: list[str]) -> Plan:
     return replace(planned, arguments=[*arguments, _argument("hydra.sweep.dir", folder)])
 
 
-def _refuse_unprunable(settings: SearchSweeperConf, given: Sequence[Job]) -> None:
+def refuse_unprunable(settings: SearchSweeperConf, given: Sequence[Job]) -> None:
     """Refuse a pruner that could never end a trial early: `given` are jobs with all ends of what is searched."""
     if settings.pruner == "none":
         return
@@ -164,27 +154,7 @@ def _refuse_unprunable(settings: SearchSweeperConf, given: Sequence[Job]) -> Non
         raise InputError(what, where=where, remedy="evaluate on the way with eval.every=STEPS, or pruner=none")
 
 
-def _checked(master: DictConfig, command: str, given: Sequence[list[str]]) -> list[_Trial]:
-    """Every trial, composed; `InputError` that names those that cannot run."""
-    trials, faults = [], []
-    for number, overrides in enumerate(given):
-        found = _trial(master, overrides, command)
-        if isinstance(found, _Trial):
-            trials.append(found)
-        else:
-            faults.append((number, overrides, found))
-    if faults:
-        told = "\n".join(
-            f"trial {number}: {' '.join(overrides)}\n{error}" for number, overrides, error in faults[:FAULTS_TOLD]
-        )
-        if len(faults) > FAULTS_TOLD:
-            told += f"\nand {len(faults) - FAULTS_TOLD} more"
-        what = f"{len(faults)} of the sweep's {len(given)} trials cannot run, so none was started\n{told}"
-        raise InputError(what)
-    return trials
-
-
-def _resumed(master: DictConfig, trials: Sequence[_Trial]) -> tuple[Path | None, Sequence[TrialLine]]:
+def _resumed(master: DictConfig, trials: Sequence[Trial]) -> tuple[Path | None, Sequence[TrialLine]]:
     """The sweep that `sweep.resume` asks for and its trials; without a folder, a new one is begun."""
     asked = str(OmegaConf.select(master, "sweep.resume", default=RESUME_NONE))
     if asked == RESUME_NONE:
@@ -217,7 +187,7 @@ def _left_of(folder: Path) -> Sequence[TrialLine]:
         return ()
 
 
-def _differences(folder: Path, lines: Sequence[TrialLine], trials: Sequence[_Trial]) -> list[str]:
+def _differences(folder: Path, lines: Sequence[TrialLine], trials: Sequence[Trial]) -> list[str]:
     """What the sweep in the folder has otherwise than these trials, each once."""
     if len(lines) != len(trials):
         return [f"{len(lines)} trials -> {len(trials)}"]
@@ -267,23 +237,11 @@ def check_shown(command: str, arguments: Sequence[str]) -> None:
     Raises:
         InputError: a value is out of its limits or does not fit the OD API.
     """
-    with _composed(command, arguments, RunMode.RUN) as config:
+    with composed_sweep(command, arguments, RunMode.RUN) as config:
         try:
-            jobs.refuse_out_of_limits(_without_hydra(config))
+            jobs.refuse_out_of_limits(without_hydra(config))
         except InputError as error:
             raise jobs.with_argument(error, overrides_in(arguments)) from error
-
-
-@contextmanager
-def _composed(command: str, arguments: Sequence[str], mode: RunMode) -> Iterator[DictConfig]:
-    """What the arguments compose to, Hydra's own node included; within it, Hydra's loader can be asked."""
-    with initialize_config_dir(str(conf_dir()), version_base=jobs.HYDRA_VERSION_BASE):
-        searched = [f'hydra.searchpath=["file://{folder}"]' for folder in added_folders(arguments)]
-        yield (
-            GlobalHydra.instance()
-            .config_loader()
-            .load_configuration(config_name(arguments) or command, [*overrides_in(arguments), *searched], run_mode=mode)
-        )
 
 
 def _refuse_launcher(launcher: DictConfig) -> None:
@@ -296,33 +254,6 @@ def _refuse_launcher(launcher: DictConfig) -> None:
             raise InputError(str(error), where=f"hydra.launcher.{error.key}") from error
 
 
-def _trial(master: DictConfig, overrides: list[str], command: str) -> _Trial | InputError:
-    """The trial of these overrides, or why it cannot run."""
-    loader = GlobalHydra.instance().config_loader()
-    try:
-        config = _without_hydra(loader.load_sweep_config(master, overrides))
-        fetch_base(config)
-        return _Trial(overrides, jobs.settings(config), jobs.config_text(config))
-    except InputError as error:
-        return jobs.with_argument(error, overrides)
-    except composition.REFUSALS as error:
-        return composition.explain(error, command, overrides)
-
-
 def _trials(master: DictConfig) -> list[list[str]]:
     """The overrides of each trial, in the order in which Hydra's basic sweeper runs them."""
-    return [trial for batch in BasicSweeper.split_arguments(_given(master), None) for trial in batch]
-
-
-def _given(master: DictConfig) -> list[Override]:
-    """The sweeper's parameters and the overrides of the command line."""
-    params = OmegaConf.to_container(master.hydra.sweeper.params or OmegaConf.create({}))
-    assert isinstance(params, dict)
-    lines = [*(f"{key!s}={value}" for key, value in params.items()), *jobs.texts(master.hydra.overrides.task)]
-    return OverridesParser.create(config_loader=GlobalHydra.instance().config_loader()).parse_overrides(lines)
-
-
-def _without_hydra(config: DictConfig) -> DictConfig:
-    with read_write(config), open_dict(config):
-        del config["hydra"]
-    return config
+    return [trial for batch in BasicSweeper.split_arguments(given_overrides(master), None) for trial in batch]

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Literal
 
 from odrun.runs.files import shown_path
 from odrun.settings import WandbSettings
+from odrun.tracking.agent import agent_run
 from odrun.tracking.tracker import NullTracker, Picture, PictureBox, Tracker, TrackingError
-from odrun.tracking.wandb_access import Mode, key_is_stored, require_server, wanted_mode
+from odrun.tracking.wandb_access import Mode, keep_run_id, kept_run_id, key_is_stored, require_server, wanted_mode
 
 if TYPE_CHECKING:
     import wandb
@@ -56,7 +57,8 @@ def open_wandb(
     `report` gets the one line that says whether the run is logged online or offline, and why. With mode `auto` the
     variables WANDB_MODE and WANDB_DISABLED decide, and without them whether a key is configured. A server that cannot
     be reached, a missing or a refused key make the run an offline one. `job_type` is `train`, `eval` or `export`; a run
-    directory keeps one W&B run id over all of its jobs and resumes.
+    directory keeps one W&B run id over all of its jobs and resumes. A run that an agent of a W&B sweep started is that
+    run of the sweep, in the sweep's project, and its config has the sweep's parameters under their own names.
     """
     mode, reason = wanted_mode(settings.mode, os.environ)
     if mode == "disabled":
@@ -72,10 +74,13 @@ def open_wandb(
         _logger.warning("W&B is off: %s", error.what)
         report(f"W&B: off ({error.what})")
         return NullTracker()
+    sweep = start.sweep_id
     if offline_reason is None:
-        report(f"W&B: online, {run.url}")
+        report(f"W&B: online, {run.url}" + ("" if sweep is None else f", a run of the sweep {sweep}"))
     else:
-        report(f"W&B: offline ({offline_reason}); to upload it later: wandb sync {shown_path(Path(run.dir).parent)}")
+        deaf = "" if sweep is None else f"; the sweep {sweep} hears nothing of it until then"
+        told = f"to upload it later: wandb sync {shown_path(Path(run.dir).parent)}"
+        report(f"W&B: offline ({offline_reason}); {told}{deaf}")
     return WandbTracker(run)
 
 
@@ -128,7 +133,13 @@ class _Start:
         self._folder = folder
         self._name = name
         self._job_type = job_type
-        self._config = dict(config)
+        self._agent = agent_run(os.environ)
+        self._config = dict(config) if self._agent is None else self._agent.beside(config)
+
+    @property
+    def sweep_id(self) -> str | None:
+        """The sweep that the run belongs to, if there is one."""
+        return None if self._agent is None else self._agent.sweep_id
 
     def run(self, mode: Mode, reason: str) -> tuple[wandb.Run, str | None]:
         """An open run, and why it is an offline one if it is."""
@@ -147,21 +158,27 @@ class _Start:
 
         limits: dict[str, object] = {"init_timeout": _INIT_TIMEOUT_S, "finish_timeout": _FINISH_TIMEOUT_S}
         known = {key: value for key, value in limits.items() if key in wandb.Settings.model_fields}
+        agent, settings, kept_id = self._agent, self._settings, kept_run_id(self._folder)
+        # An agent's server knows the run before it begins, so that one with nothing kept of it is none to go on with.
+        may_resume = mode == "online" and (agent is None or agent.run_id == kept_id)
         run = wandb.init(
-            project=self._settings.project,
-            entity=self._settings.entity,
-            group=self._settings.group,
-            tags=self._settings.tags,
+            # Of a run of an agent the client takes these from the environment alone.
+            project=settings.project if agent is None else None,
+            entity=settings.entity if agent is None else None,
+            id=kept_id or secrets.token_hex(6) if agent is None else None,
+            group=settings.group,
+            tags=settings.tags,
             job_type=self._job_type,
             name=self._name,
             config=self._config,
             dir=str(self._folder),
-            id=_run_id(self._folder),
             mode=mode,
-            resume="allow" if mode == "online" else None,
+            resume="allow" if may_resume else None,
             reinit="create_new",
             settings=wandb.Settings.model_validate({"silent": True, "console": "off", **known}),
         )
+        if run.id != kept_id:
+            keep_run_id(self._folder, run.id)
         run.define_metric("*", step_metric="step")
         return run
 
@@ -213,17 +230,6 @@ def _service_settings() -> wandb.Settings:
     import wandb
 
     return wandb.setup().settings
-
-
-def _run_id(folder: Path) -> str:
-    """The id kept in the run directory, made at the first call."""
-    file = folder / "wandb" / "run-id.txt"
-    if file.is_file():
-        return file.read_text(encoding="utf-8").strip()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    run_id = secrets.token_hex(6)
-    file.write_text(run_id + "\n", encoding="utf-8")
-    return run_id
 
 
 def _boxes(picture: Picture) -> dict[str, dict[str, object]]:

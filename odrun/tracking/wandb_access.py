@@ -1,4 +1,4 @@
-"""Whether Weights & Biases is to be used and can be: the mode, the key, the server. The client itself is not needed."""
+"""Whether W&B is to be used and can be: mode, key, server, the run's id. The client itself is not needed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from odrun.errors import InputError
 from odrun.tracking.tracker import TrackingError
 
 Mode = Literal["online", "offline", "disabled"]
 
 _CONNECT_TIMEOUT_S = 4
+_ID_FILE = Path("wandb") / "run-id.txt"
 _YES = ("true", "1", "yes", "on", "t", "y")
 _ENVIRONMENT_MODES: dict[str, Mode] = {
     "online": "online",
@@ -42,6 +44,17 @@ def wanted_mode(configured: str, environment: Mapping[str, str]) -> tuple[Mode, 
     if stated in _ENVIRONMENT_MODES:
         return _ENVIRONMENT_MODES[stated], f"WANDB_MODE={stated}"
     return "disabled", f"WANDB_MODE={stated} is not a mode"
+
+
+def refuse_silence(configured: str, environment: Mapping[str, str]) -> None:
+    """Raise `InputError` if nothing is to be logged online: a sweep of W&B would hear nothing of its trials."""
+    mode, reason = wanted_mode(configured, environment)
+    if mode != "online":
+        raise InputError(
+            "a sweep of W&B hears nothing of a run that is not logged online",
+            where=reason,
+            remedy="tracking.wandb.mode=online, and log in with wandb login",
+        )
 
 
 def key_is_stored(environment: Mapping[str, str], base_url: str) -> bool:
@@ -73,3 +86,16 @@ def require_server(base_url: str) -> None:
         socket.create_connection((host, port), timeout=_CONNECT_TIMEOUT_S).close()
     except OSError as error:
         raise TrackingError(f"{host}:{port} cannot be reached: {error.strerror or error}") from error
+
+
+def kept_run_id(folder: Path) -> str | None:
+    """The id of its W&B run that is kept in a run directory."""
+    file = folder / _ID_FILE
+    return file.read_text(encoding="utf-8").strip() if file.is_file() else None
+
+
+def keep_run_id(folder: Path, run_id: str) -> None:
+    """Keep the id, for later jobs in the same directory."""
+    file = folder / _ID_FILE
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(run_id + "\n", encoding="utf-8")
