@@ -21,6 +21,7 @@ from odrun.annotations.problems import ProblemLog
 LARGEST_FILE_BYTES = 2 << 30
 LISTS = ("images", "annotations", "categories")
 _LONGEST_SHOWN = 120
+_LONGEST_NUMBER = 20
 _HALF_CHARACTERS = range(0xD800, 0xE000)
 
 Id: TypeAlias = int | str
@@ -126,8 +127,16 @@ def known(entry: Entry, key: str, values: Mapping[Id, Value]) -> Value:
     """
     value_id = id_in(entry, key)
     if value_id not in values:
-        raise FaultyEntryError(f"has the {key} {shown(value_id)}, which its file does not have", fault="unknown_id")
+        # JSON tells the number 1 from the text "1".
+        twin = str(value_id) if isinstance(value_id, int) else _number(value_id)
+        hint = f", but {shown(twin)}" if twin in values else ""
+        message = f"has the {key} {shown(value_id)}, which its file does not have{hint}"
+        raise FaultyEntryError(message, fault="unknown_id")
     return values[value_id]
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() and len(text) < _LONGEST_NUMBER else None
 
 
 @contextmanager

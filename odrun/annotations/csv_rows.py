@@ -1,8 +1,8 @@
 """A CSV file as rows with the lines they begin in, whatever its bytes are.
 
-Comes in: UTF-8, or UTF-16 with a byte order mark. What cannot be decoded becomes U+FFFD, for the reader of the cells to
-refuse. Refused, row by row: lines of more than a megabyte, NUL bytes, quotes that do not pair, cells larger than
-`csv.field_size_limit()`; reading goes on in the line behind.
+Comes in: UTF-8, or UTF-16 with or without a byte order mark. What cannot be decoded becomes U+FFFD, for the reader of
+the cells to refuse. Refused, row by row: lines of more than a megabyte, NUL bytes, quotes that do not pair, cells
+larger than `csv.field_size_limit()`; reading goes on in the line behind.
 """
 
 from __future__ import annotations
@@ -22,13 +22,16 @@ class FaultyRowError(Exception):
 
 
 def open_text(path: Path) -> TextIO:
-    """Open a CSV file for `CsvLines`.
+    """Open a CSV file for `CsvLines`; UTF-16 is known by its byte order mark, or by its first sign, which is in ASCII.
 
     Raises:
         OSError: it cannot be opened.
     """
     with path.open("rb") as stream:
-        encoding = "utf-16" if stream.read(2) in _UTF_16_MARKS else "utf-8-sig"
+        first = stream.read(2)
+    encoding = "utf-16" if first in _UTF_16_MARKS else "utf-8-sig"
+    if len(first) == 2 and first.count(0) == 1:
+        encoding = "utf-16-be" if first[0] == 0 else "utf-16-le"
     return path.open(encoding=encoding, errors="replace", newline="")
 
 

@@ -36,10 +36,14 @@ _TABLES_LOOKED_AT = 20
 _OUTSIDE = "annotation_outside_split"
 
 
+class _FaultyHeaderError(FaultyRowError):
+    """A header that has most of the columns, and not each of them once."""
+
+
 def recognizes(files: Sequence[ListedFile]) -> bool:
-    """Whether one of the first CSV files has the columns."""
+    """Whether one of the first CSV files has the columns, or most of them: what is missing is told when it is read."""
     tables = [file for file in files if file.suffix == ".csv"]
-    return any(_is_table(table, ProblemLog()) for table in tables[:_TABLES_LOOKED_AT])
+    return any(map(_is_nearly_a_table, tables[:_TABLES_LOOKED_AT]))
 
 
 def read_csv(files: list[ListedFile], problems: ProblemLog) -> Iterator[ImageAsRead]:
@@ -163,6 +167,16 @@ class _TableContent:
             yield ImageAsRead(file.name, file.path, table.path, width_px, height_px, tuple(boxes), split)
 
 
+def _is_nearly_a_table(file: ListedFile) -> bool:
+    try:
+        with open_text(file.path) as stream:
+            return _header(CsvLines(stream)) is not None
+    except _FaultyHeaderError:
+        return True
+    except (FaultyRowError, OSError):
+        return False
+
+
 def _is_table(file: ListedFile, problems: ProblemLog) -> bool:
     """Whether a CSV file is such a table; notes what it is else."""
     try:
@@ -196,12 +210,12 @@ def _header(lines: CsvLines) -> _Header | None:
     missing = [name for name in _NEEDED if name not in known]
     if missing:
         found = shown(", ".join(split_by[delimiter]))
-        raise FaultyRowError(
+        raise _FaultyHeaderError(
             f"has no column {' and no '.join(missing)}; it has {found}, needed are {', '.join(_NEEDED)}"
         )
     if len(set(known)) < len(known):
         twice = next(name for name in known if known.count(name) > 1)
-        raise FaultyRowError(f"has the column {twice} twice")
+        raise _FaultyHeaderError(f"has the column {twice} twice")
     return _Header(delimiter, {name: names.index(name) for name in known}, len(names))
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from odrun.annotations.problems import ProblemLog
@@ -59,7 +61,7 @@ def list_files(root: Path, problems: ProblemLog) -> list[ListedFile]:
     """All files below `root`, sorted by name.
 
     Hidden files and folders are passed over; links to folders are followed, each real folder once. A folder that may
-    not be read is noted as a problem.
+    not be read is noted as a problem, and so is what is no file (a device or a pipe has no end).
     """
     return [ListedFile(name, root) for name in sorted(_names(root, problems))]
 
@@ -93,7 +95,7 @@ def _short_memory_told(path: Path) -> Iterator[None]:
 
 
 def _names(root: Path, problems: ProblemLog) -> Iterator[str]:
-    """Files and broken links; a folder that two ways lead to is walked once."""
+    """Files and links that lead nowhere; a folder that two ways lead to is walked once."""
     seen = set()
     waiting = [""]
     while waiting:
@@ -110,7 +112,28 @@ def _names(root: Path, problems: ProblemLog) -> Iterator[str]:
             problems.add("unreadable_file", folder, f"cannot be read: {error.strerror}")
             continue
         within = f"{name}/" if name else ""
-        waiting += [within + entry.name for entry in reversed(found) if entry.is_dir()]
-        for entry in found:
-            if entry.is_file() or (entry.is_symlink() and not entry.is_dir()):
-                yield within + entry.name
+        kinds = [(within + entry.name, _kind(entry)) for entry in found]
+        waiting += [below for below, kind in reversed(kinds) if kind is _Kind.FOLDER]
+        for below, kind in kinds:
+            if kind is _Kind.FILE:
+                yield below
+            elif kind is _Kind.OTHER:
+                problems.add("unused_file", root / below, "is neither a file nor a folder")
+
+
+class _Kind(Enum):
+    FILE = 1
+    FOLDER = 2
+    OTHER = 3
+
+
+def _kind(entry: os.DirEntry[str]) -> _Kind:
+    """What an entry of a folder leads to; a link to nothing or to itself is taken for a file, which cannot be read."""
+    if not entry.is_symlink():
+        # Known without asking the system for each of many files.
+        return _Kind.FOLDER if entry.is_dir() else _Kind.FILE if entry.is_file() else _Kind.OTHER
+    try:
+        mode = entry.stat().st_mode
+    except OSError:
+        return _Kind.FILE
+    return _Kind.FOLDER if stat.S_ISDIR(mode) else _Kind.FILE if stat.S_ISREG(mode) else _Kind.OTHER

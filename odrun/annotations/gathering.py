@@ -7,13 +7,14 @@ and only `KeptImage`s are held.
 from __future__ import annotations
 
 import pickle
+import struct
 from array import array
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from typing import IO, TypeVar
+from typing import IO, TypeAlias, TypeVar
 
 from odrun.annotations.checks import Checked, check_image
 from odrun.annotations.classes import ClassMap
@@ -24,7 +25,11 @@ from odrun.annotations.parallel import Workers
 from odrun.annotations.problems import Policies, Problem, ProblemLog
 
 CHUNK_IMAGES = 32
+# Digest, look, size of the file, masks, and offset and length in the spool.
+_NUMBERS = struct.Struct("<32sQqIqq")
 Item = TypeVar("Item")
+_Classes: TypeAlias = "tuple[tuple[str, int], ...]"
+_Keypoints: TypeAlias = "tuple[tuple[str, tuple[str, ...]], ...]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,33 +50,55 @@ class Measured:
     box_sizes_px: tuple[float, ...]
 
 
-_Keypoints = tuple[tuple[str, tuple[str, ...]], ...]
-
-
 @dataclass(frozen=True, slots=True)
 class KeptImage:
-    """What is held of a proven image.
+    """What is held of a proven image, made by `kept_image`.
 
-    `classes` says how many boxes it has of each, by the name in the data; `masks` how many of them have a mask;
-    `keypoints` has the names of the keypoints of each class that has labelled ones;
-    `measures` has its size and its boxes' sizes, packed, for `measured`.
+    `classes` says how many boxes it has of each, by the name in the data; `keypoints` has the names of the keypoints of
+    each class that has labelled ones. The numbers are packed: as objects of their own they would take three times as
+    much memory.
     """
 
     name: str
     classes: tuple[tuple[str, int], ...]
     split: str | None
-    sha256: bytes
-    look: int
-    size_bytes: int
-    masks: int
     keypoints: _Keypoints
-    place: Place
-    measures: bytes = b""
+    packed: bytes
+
+    @property
+    def sha256(self) -> bytes:
+        """The digest of its file."""
+        return self._numbers()[0]
+
+    @property
+    def look(self) -> int:
+        """Its difference hash."""
+        return self._numbers()[1]
+
+    @property
+    def size_bytes(self) -> int:
+        """How large its file is."""
+        return self._numbers()[2]
+
+    @property
+    def masks(self) -> int:
+        """How many of its boxes have a mask."""
+        return self._numbers()[3]
+
+    @property
+    def place(self) -> Place:
+        """Where it lies in the spool."""
+        return Place(*self._numbers()[4:])
+
+    def _numbers(self) -> tuple[bytes, int, int, int, int, int]:
+        digest, look, size_bytes, masks, offset, length = _NUMBERS.unpack_from(self.packed)
+        return digest, look, size_bytes, masks, offset, length
 
     def measured(self) -> Measured:
         """Its size and the sizes of its boxes."""
-        whole = 2 + self.boxes
-        numbers, sizes = array("I", self.measures[: 4 * whole]), array("f", self.measures[4 * whole :])
+        begin = _NUMBERS.size
+        middle = begin + 4 * (2 + self.boxes)
+        numbers, sizes = array("I", self.packed[begin:middle]), array("f", self.packed[middle:])
         class_names = tuple(self.classes[position][0] for position in numbers[2:])
         return Measured(numbers[0], numbers[1], class_names, tuple(sizes))
 
@@ -79,6 +106,23 @@ class KeptImage:
     def boxes(self) -> int:
         """How many boxes it has."""
         return sum(count for _, count in self.classes)
+
+
+def kept_image(
+    name: str,
+    classes: _Classes,
+    split: str | None,
+    sha256: bytes,
+    look: int,
+    size_bytes: int,
+    masks: int,
+    keypoints: _Keypoints,
+    place: Place,
+    measures: bytes = b"",
+) -> KeptImage:
+    """What is held of an image; `measures` has its size and its boxes' sizes, as this module packs them."""
+    packed = _NUMBERS.pack(sha256, look, size_bytes, masks, place.offset, place.length) + measures
+    return KeptImage(name, classes, split, keypoints, packed)
 
 
 @dataclass
@@ -110,23 +154,25 @@ def gather(
     `progress` is told how many images are done. The kept ones are sorted by name.
     """
     gathered = Gathered()
-    unproven = _once_each(images, contents, problems, gathered)
+    # What a worker answers with has texts of its own; held are those of the listing, or the first of their kind.
+    names: deque[str] = deque()
+    unproven = _once_each(images, contents, problems, gathered, names)
     check = partial(_check_chunk, classes=classes, policies=problems.policies)
-    # Images have few combinations of classes, and of keypoints: each is held once.
     combinations: dict[_Classes, _Classes] = {}
-    keypoints: dict[_Keypoints, _Keypoints] = {}
+    skeletons: dict[_Keypoints, _Keypoints] = {}
     done = 0
     for chunk in workers.map(check, _chunks(unproven, contents)):
         for kept, blob, found, losses in chunk:
             gathered.lost.add_all(losses)
             for problem in found:
                 problems.note(problem)
+            name = names.popleft()
             if kept is not None:
                 place = Place(spool.tell(), len(blob))
                 spool.write(blob)
-                combination = combinations.setdefault(kept[1], kept[1])
-                points = keypoints.setdefault(kept[7], kept[7])
-                gathered.kept.append(KeptImage(kept[0], combination, *kept[2:7], points, place, kept[8]))
+                combination = combinations.setdefault(kept[0], kept[0])
+                skeleton = skeletons.setdefault(kept[6], kept[6])
+                gathered.kept.append(kept_image(name, combination, *kept[1:6], skeleton, place, kept[7]))
         done += len(chunk)
         progress(done)
     spool.flush()
@@ -142,15 +188,18 @@ def spooled(spool: IO[bytes], place: Place) -> AnnotatedImage:
     return image
 
 
-_Classes = tuple[tuple[str, int], ...]
-_Facts = tuple[str, _Classes, "str | None", bytes, int, int, int, _Keypoints, bytes]
+_Facts = tuple[_Classes, "str | None", bytes, int, int, int, _Keypoints, bytes]
 _Outcome = tuple["_Facts | None", bytes, tuple[Problem, ...], tuple[Loss, ...]]
 
 
 def _once_each(
-    images: Iterable[ImageAsRead], contents: Mapping[str, FileContent], problems: ProblemLog, gathered: Gathered
+    images: Iterable[ImageAsRead],
+    contents: Mapping[str, FileContent],
+    problems: ProblemLog,
+    gathered: Gathered,
+    names: deque[str],
 ) -> Iterator[ImageAsRead]:
-    """Each image once, if its file could be read."""
+    """Each image once, if its file could be read; its name is put behind `names`."""
     first: dict[str, str] = {}
     for image in images:
         gathered.images_read += image.name not in first
@@ -164,6 +213,7 @@ def _once_each(
         else:
             # A path takes five times as much memory.
             first[image.name] = str(image.annotation_path)
+            names.append(image.name)
             yield image
 
 
@@ -187,7 +237,6 @@ def _outcome(checked: Checked) -> _Outcome:
     counts = Counter(box.class_name for box in image.boxes)
     classes = tuple(sorted(counts.items()))
     facts = (
-        image.name,
         classes,
         image.split,
         bytes.fromhex(image.sha256),

@@ -31,10 +31,12 @@ class ImageIndex:
     """Finds image files by the name an annotation gives and the place it lies in."""
 
     def __init__(self, images: Iterable[ListedFile], annotations: Iterable[ListedFile]) -> None:
-        self._at_place: dict[tuple[str, ...], dict[str, list[ListedFile]]] = {}
+        self._at_place: dict[tuple[str, ...], dict[str, tuple[ListedFile, ...]]] = {}
         self._annotated_places = {_place(file) for file in annotations}
         for image in images:
-            self._at_place.setdefault(_place(image), {}).setdefault(plain(image.stem), []).append(image)
+            by_stem, stem = self._at_place.setdefault(_place(image), {}), plain(image.stem)
+            # A list would have room for more, which hardly any has.
+            by_stem[stem] = (*by_stem.get(stem, ()), image)
 
     def find(self, annotation: ListedFile, stated_name: str) -> ListedFile | None:
         """The image that `annotation` means by `stated_name` (a file name, perhaps with folders, perhaps empty).
@@ -45,9 +47,9 @@ class ImageIndex:
         by_stem = self._at_place.get(_place(annotation), {})
         stated = PurePosixPath(stated_name.replace("\\", "/"))
         candidates = (
-            _named(stated.name, by_stem.get(plain(stated.stem), []))
-            or (by_stem.get(plain(stated.name), []) if stated.name and not stated.suffix else [])
-            or by_stem.get(plain(annotation.stem), [])
+            _named(stated.name, by_stem.get(plain(stated.stem), ()))
+            or (by_stem.get(plain(stated.name), ()) if stated.name and not stated.suffix else ())
+            or by_stem.get(plain(annotation.stem), ())
         )
         if candidates:
             return min(candidates, key=lambda image: _distance(image, annotation, stated.name))
@@ -100,8 +102,8 @@ def note_unused(
             problems.add("image_without_annotation", image.path, "has no annotation", images_lost=1)
 
 
-def _named(name: str, images: Iterable[ListedFile]) -> list[ListedFile]:
-    return [image for image in images if plain(image.file_name) == plain(name)]
+def _named(name: str, images: Iterable[ListedFile]) -> tuple[ListedFile, ...]:
+    return tuple(image for image in images if plain(image.file_name) == plain(name))
 
 
 def _place(file: ListedFile) -> tuple[str, ...]:

@@ -78,7 +78,7 @@ def read_yolo(files: list[ListedFile], problems: ProblemLog) -> Iterator[ImageAs
         else:
             path = image.path if annotation is None else annotation.path
             try:
-                boxes = () if annotation is None else tuple(_boxes(annotation, layout.names, problems))
+                boxes = () if annotation is None else tuple(_boxes(annotation, layout, problems))
             except _FaultyLabelError as error:
                 problems.add(error.fault, path, str(error), images_lost=1)
             else:
@@ -93,11 +93,11 @@ def _note_lonely(text: ListedFile, layout: YoloLayout, problems: ProblemLog) -> 
         problems.add("unused_file", text.path, "has no image of its name, and no boxes")
 
 
-def _boxes(label: ListedFile, names: Mapping[int, str], problems: ProblemLog) -> Iterator[BoxAsRead]:
+def _boxes(label: ListedFile, layout: YoloLayout, problems: ProblemLog) -> Iterator[BoxAsRead]:
     for number, line in _lines(label):
         cells = line.split()
         try:
-            yield _box(cells, names, number)
+            yield _box(cells, layout, number)
         except _FaultyLineError as error:
             problems.add("malformed_annotation", label.path, str(error), line=number, boxes_lost=1)
 
@@ -123,13 +123,15 @@ def _lines(label: ListedFile) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
-def _box(cells: list[str], names: Mapping[int, str], line: int) -> BoxAsRead:
-    class_name = _class_name(cells[0], names)
+def _box(cells: list[str], layout: YoloLayout, line: int) -> BoxAsRead:
+    class_name = _class_name(cells[0], layout.names)
     numbers = [_number(cell) for cell in cells[1:]]
     mask = None
     if len(numbers) == _BOX_NUMBERS:
         x, y, width, height = numbers
         corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    elif layout.has_keypoints:
+        raise _FaultyLineError("has a line with keypoints, which are read from COCO alone")
     elif len(numbers) >= 2 * 3 and len(numbers) % 2 == 0:
         xs, ys = numbers[::2], numbers[1::2]
         is_sound = all(map(math.isfinite, numbers))

@@ -36,11 +36,15 @@ _CLASS_NUMBER = re.compile("[0-9]{1,9}")
 
 @dataclass(frozen=True)
 class YoloLayout:
-    """Class number → name (none: classes are called by their numbers), and image name → part (none: not said)."""
+    """Class number → name (none: classes are called by their numbers), and image name → part (none: not said).
+
+    With `has_keypoints` the lines have more numbers than a box, which are no polygon.
+    """
 
     names: Mapping[int, str]
     parts: Mapping[str, str]
     image_lists: frozenset[str]
+    has_keypoints: bool = False
 
     def lists(self, file: ListedFile) -> bool:
         """Whether a text file lists images instead of boxes."""
@@ -61,11 +65,12 @@ def read_layout(files: Sequence[ListedFile], problems: ProblemLog) -> YoloLayout
             content = _yaml(file, problems)
             if isinstance(content, Mapping) and "names" in content:
                 names = _names(content["names"], file, problems)
-                if content.get("kpt_shape"):
+                has_keypoints = bool(content.get("kpt_shape"))
+                if has_keypoints:
                     message = "says that the labels have keypoints (kpt_shape), which are read from COCO alone"
                     problems.add("malformed_annotation", file.path, message)
                 parts, lists = _parts(content, files, images)
-                return YoloLayout(names, parts, lists)
+                return YoloLayout(names, parts, lists, has_keypoints)
     lists_of_names = [file for file in files if file.file_name.lower() in _CLASS_LISTS or file.suffix == ".names"]
     for file in lists_of_names[:1]:
         lines = [line.strip() for line in _text(file, problems).splitlines()]

@@ -222,7 +222,7 @@ RLE = {"size": [30, 40], "counts": [1200]}
         ({"id": None}, "malformed_annotation", "annotation number 2 has the id None, which is no id"),
         ({"id": True}, "malformed_annotation", "annotation number 2 has the id True, which is no id"),
         ({"image_id": 2}, "unknown_id", "annotation 5 has the image_id 2, which its file does not have"),
-        ({"image_id": "1"}, "unknown_id", "annotation 5 has the image_id '1', which its file does not have"),
+        ({"image_id": "1"}, "unknown_id", "annotation 5 has the image_id '1', which its file does not have, but 1"),
         ({"image_id": [1]}, "malformed_annotation", "annotation 5 has the image_id [1], which is no id"),
         ({"category_id": 8}, "unknown_id", "annotation 5 has the category_id 8, which its file does not have"),
         ({"category_id": NAN}, "malformed_annotation", "annotation 5 has the category_id nan, which is no id"),
@@ -361,7 +361,9 @@ def test_a_file_that_memory_is_too_short_for_is_a_problem(tmp_path, monkeypatch)
 def test_a_link_to_nothing_and_one_without_end_are_problems(tmp_path):
     (tmp_path / "a.json").symlink_to(tmp_path / "gone.json")
     (tmp_path / "b.json").symlink_to("/dev/zero")
-    assert told(read(tmp_path)[1], tmp_path) == [
+    log = ProblemLog()
+    assert list(read_coco([ListedFile(name, tmp_path) for name in ("a.json", "b.json")], log)) == []
+    assert told(log, tmp_path) == [
         ("unreadable_file", "a.json", None),
         ("malformed_annotation", "b.json", 1),
     ]

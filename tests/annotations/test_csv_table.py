@@ -59,7 +59,7 @@ def test_rows_become_images_wherever_their_rows_stand(tmp_path):
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
 def test_columns_in_any_order_case_and_dress_are_the_same_table(tmp_path, delimiter, encoding, line_end):
     stream = io.StringIO()
@@ -170,7 +170,7 @@ def test_an_image_named_like_the_table_is_not_taken_for_a_missing_one(tmp_path):
         ("filename,class,xmin,ymin,xmax\n", "has no column ymax; it has 'filename, class, xmin, ymin, xmax', needed"),
         ("image;width;height;label;xmin;ymin;xmax;ymax\n", "has no column filename and no class; it has 'image, "),
         (HEADER.replace("width", "xmin"), "has the column xmin twice"),
-        (HEADER.encode("utf-16-le"), "has a NUL byte; save it as UTF-8"),
+        (HEADER.replace(",", "\0"), "has a NUL byte; save it as UTF-8"),
         ("x" * (2 << 20), "has a line of 1048576 or more signs"),
     ],
 )
@@ -271,6 +271,16 @@ def test_only_a_folder_with_such_a_table_is_recognized(tmp_path):
     assert not recognizes(listed(tmp_path))
     written(tmp_path, {"c.csv": HEADER.replace(",", ";")})
     assert recognizes(listed(tmp_path))
+
+
+@pytest.mark.parametrize("column", ["filename", "class", "xmin", "ymax"])
+def test_a_table_with_a_column_missing_is_recognized_so_that_it_is_told(tmp_path, column):
+    written(tmp_path, {"t.csv": HEADER.replace(column, "other"), "b.csv": "ab\0\n", "c.csv": "a,b,class\n"})
+    assert recognizes(listed(tmp_path))
+    assert [problem.message.partition(";")[0] for problem in read(tmp_path)[1].problems if problem.line] == [
+        "has a NUL byte",
+        f"has no column {column}",
+    ]
 
 
 CELLS = st.one_of(

@@ -4,14 +4,14 @@ import random
 from pathlib import Path
 
 from odrun.annotations.duplicates import NEAR_BITS, note_duplicates
-from odrun.annotations.gathering import KeptImage, Place
+from odrun.annotations.gathering import KeptImage, Place, kept_image
 from odrun.annotations.problems import Policies, ProblemLog
 
 LOOK = 0x0123456789ABCDEF
 
 
 def image(name: str, look: int, sha256: str | None = None) -> KeptImage:
-    return KeptImage(name, (), None, (sha256 or name).encode(), look, 1, False, (), Place(0, 0))
+    return kept_image(name, (), None, (sha256 or name).encode(), look, 1, False, (), Place(0, 0))
 
 
 def told(train: list[KeptImage], validation: list[KeptImage]) -> list[str]:

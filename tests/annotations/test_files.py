@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from odrun.annotations.digests import KnownDigests, read_contents
 from odrun.annotations.files import ListedFile, beginning, list_files, read_bounded
 from odrun.annotations.problems import ProblemLog
 
@@ -33,6 +34,29 @@ def test_a_loop_of_links_is_walked_once(tmp_path):
     made(tmp_path, "a/b.jpg")
     (tmp_path / "a" / "loop").symlink_to(tmp_path, target_is_directory=True)
     assert names_in(tmp_path) == ["a/b.jpg"]
+
+
+def test_links_to_nothing_and_to_themselves_are_listed_and_cannot_be_read(tmp_path):
+    (tmp_path / "gone.jpg").symlink_to("nowhere")
+    (tmp_path / "self.jpg").symlink_to("self.jpg")
+    assert names_in(tmp_path) == ["gone.jpg", "self.jpg"]
+    log = ProblemLog()
+    contents = read_contents(list_files(tmp_path, log), log, KnownDigests(tmp_path / "none"), workers=1)
+    assert ([problem.fault for problem in log.problems], len(contents)) == (["unreadable_file"] * 2, 0)
+
+
+def test_what_is_no_file_is_named_and_not_listed_since_it_may_have_no_end(tmp_path):
+    (tmp_path / "a.jpg").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "b.jpg")
+    (tmp_path / "c.jpg").symlink_to("b.jpg")
+    (tmp_path / "d.jpg").mkdir()
+    log = ProblemLog()
+    assert list_files(tmp_path, log) == []
+    assert [(problem.fault, problem.file.name) for problem in log.problems] == [
+        ("unused_file", "a.jpg"),
+        ("unused_file", "b.jpg"),
+        ("unused_file", "c.jpg"),
+    ]
 
 
 def test_a_file_name_that_is_not_utf_8_is_listed(tmp_path):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from odrun.annotations.files import list_files
 from odrun.annotations.model import BoxAsRead, ImageAsRead, Polygons
-from odrun.annotations.problems import ProblemLog
+from odrun.annotations.problems import Policies, ProblemLog
 from odrun.annotations.yolo import read_yolo, recognizes
 
 BOX = "1 0.5 0.5 0.25 0.4\n"
@@ -150,6 +150,27 @@ def test_a_class_that_yaml_could_take_for_another_value_keeps_its_name(tmp_path,
     put(tmp_path, "a.txt", "0 0.5 0.5 0.25 0.4\n")
     put(tmp_path, "data.yaml", f"names: [{name}]\n")
     assert read(tmp_path)[0][0].boxes[0].class_name == name
+
+
+def test_an_image_whose_label_is_too_large_is_left_out_and_no_background(tmp_path):
+    picture(tmp_path, "a.jpg")
+    with (tmp_path / "a.txt").open("wb") as stream:
+        stream.truncate((16 << 20) + 1)
+    images, log = read(tmp_path)
+    assert (images, told(log), log.lost.images) == (
+        [],
+        [("malformed_annotation", "a.txt", None)],
+        {"malformed_annotation": 1},
+    )
+
+
+def test_keypoints_are_not_taken_for_a_polygon_where_that_fault_is_dropped(tmp_path):
+    picture(tmp_path, "a.jpg")
+    (tmp_path / "a.txt").write_text("0 0.5 0.5 0.2 0.2 0.4 0.4 1 0.5 0.5 1\n0 0.5 0.5 0.2 0.2\n")
+    (tmp_path / "data.yaml").write_text("names: [a]\nkpt_shape: [2, 3]\n")
+    log = ProblemLog(Policies({"malformed_annotation": "drop"}))
+    (image,) = read_yolo(list_files(tmp_path, log), log)
+    assert ([box.line for box in image.boxes], log.lost.boxes) == ([2], {"malformed_annotation": 1})
 
 
 @pytest.mark.parametrize(

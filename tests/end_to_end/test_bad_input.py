@@ -219,6 +219,35 @@ def test_a_fault_in_the_data_is_named_with_its_file_and_remedy(fault: str, data:
     assert "root:" not in told
 
 
+@pytest.mark.parametrize(
+    ("link", "target", "what"),
+    [
+        ("self.jpg", "self.jpg", "self.jpg: cannot be read: Too many levels of symbolic links"),
+        ("gone.jpg", "nowhere.jpg", "gone.jpg: cannot be read: No such file or directory"),
+        ("endless.jpg", "/dev/zero", "endless.xml:1: names the image 'endless.jpg', which is not there"),
+    ],
+)
+def test_a_link_that_leads_to_no_image_is_named_and_not_followed_for_ever(
+    link: str, target: str, what: str, data: Path, ask: Ask
+) -> None:
+    (data / link).symlink_to(target)
+    if target == "/dev/zero":
+        (data / "endless.xml").write_text(xml(link, OK_BOX))
+    (data / "loop").symlink_to(data, target_is_directory=True)
+    told = ask("prepare", "dataset=folder", f"dataset.path={data}").refusal()
+    assert "The data set has 1 fault" in told
+    assert what in told
+
+
+def test_a_table_without_a_needed_column_is_named_though_the_format_was_to_be_found_out(
+    tmp_path: Path, ask: Ask
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+    (tmp_path / "labels.csv").write_text("filename,width,height,class,xmin,ymin,xmax\na.jpg,40,30,cat,1,2,30\n")
+    told = ask("prepare", "dataset=folder", f"dataset.path={tmp_path}").refusal()
+    assert f"{tmp_path / 'labels.csv'}:1: has no column ymax" in told
+
+
 def test_many_faults_are_counted_and_the_first_twenty_are_shown(data: Path, ask: Ask) -> None:
     for number in range(30):
         (data / f"b{number}.jpg").write_bytes(jpeg(number))
