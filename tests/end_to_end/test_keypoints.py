@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from small_runs import Trained, odrun, trained_on
 
 from odrun.settings import METRIC_KEYS
 
-ODRUN = str(Path(sys.executable).with_name("odrun"))
 SIDE_PX = 128
 POINTS = ("left_end", "right_end", "tip")
 SMALL = (
@@ -24,7 +21,6 @@ SMALL = (
     f"model.input_px=[{SIDE_PX},{SIDE_PX}]",
     "+pipeline.train_input_reader.max_number_of_boxes=10",
     "pipeline.model.center_net.object_center_params.max_box_predictions=10",
-    "dataset=folder",
     "dataset.name=arrows",
     "train.batch_size=2",
     "train.learning_rate=1e-4",
@@ -60,27 +56,9 @@ def write_arrows(folder: Path, *, count: int, seed: int) -> None:
     (folder / "annotations.json").write_text(json.dumps(content))
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A run on arrows with keypoints, and the folder that it was started in."""
-
-    place: Path
-    run: Path
-
-
-def odrun(place: Path, *arguments: str) -> None:
-    ended = subprocess.run([ODRUN, *arguments], cwd=place, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    place = tmp_path_factory.mktemp("keypoints")
-    for part, count in (("train", 4), ("val", 2)):
-        write_arrows(place / "arrows" / part, count=count, seed=count)
-    odrun(place, "train", *SMALL, "dataset.path=arrows")
-    (run,) = place.glob("outputs/train/*")
-    return Trained(place, run)
+    return trained_on(tmp_path_factory.mktemp("keypoints"), write_arrows, SMALL)
 
 
 @pytest.mark.slow
@@ -105,7 +83,7 @@ def test_the_head_for_keypoints_is_trained_and_scored(trained: Trained) -> None:
 
 @pytest.mark.slow
 def test_evaluation_and_prediction_give_keypoints_with_each_box_of_a_class_that_has_some(trained: Trained) -> None:
-    odrun(trained.place, "predict", f"run={trained.run}", "source=arrows/val/images")
+    odrun(trained.place, "predict", f"run={trained.run}", "source=data/val/images")
     (predicted,) = trained.place.glob("outputs/predict/*/detections.json")
     for file in (trained.run / "eval" / "3" / "detections.json", predicted):
         detections = json.loads(file.read_text())

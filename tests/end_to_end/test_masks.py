@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 from pycocotools import mask as coco_mask
+from small_runs import Trained, odrun, trained_on
 
 from odrun.evaluation.coco import MASK_METRIC_KEYS
 from odrun.settings import METRIC_KEYS
 
-ODRUN = str(Path(sys.executable).with_name("odrun"))
 SIDE_PX = 128
 # What the network takes for zero, and a little more: brighter pixels grow so much on their way through a random ResNet
 # that its boxes have no area.
@@ -34,7 +31,6 @@ SMALL = (
     f"{NMS}.max_total_detections=10",
     "+pipeline.model.faster_rcnn.second_stage_batch_size=8",
     "+pipeline.train_input_reader.max_number_of_boxes=10",
-    "dataset=folder",
     "dataset.name=discs",
     "train.batch_size=2",
     "train.learning_rate=1e-6",
@@ -70,27 +66,9 @@ def write_discs(folder: Path, *, count: int, seed: int) -> None:
     (folder / "annotations.json").write_text(json.dumps(content))
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A run on discs with polygons, and the folder that it was started in."""
-
-    place: Path
-    run: Path
-
-
-def odrun(place: Path, *arguments: str) -> None:
-    ended = subprocess.run([ODRUN, *arguments], cwd=place, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    place = tmp_path_factory.mktemp("masks")
-    for part, count in (("train", 4), ("val", 2)):
-        write_discs(place / "discs" / part, count=count, seed=count)
-    odrun(place, "train", *SMALL, "dataset.path=discs")
-    (run,) = place.glob("outputs/train/*")
-    return Trained(place, run)
+    return trained_on(tmp_path_factory.mktemp("masks"), write_discs, SMALL)
 
 
 @pytest.mark.slow
@@ -109,7 +87,7 @@ def test_the_head_for_masks_is_trained_and_scored(trained: Trained) -> None:
 
 @pytest.mark.slow
 def test_evaluation_and_prediction_give_a_mask_of_the_image_s_size_with_each_box(trained: Trained) -> None:
-    odrun(trained.place, "predict", f"run={trained.run}", "source=discs/val/images")
+    odrun(trained.place, "predict", f"run={trained.run}", "source=data/val/images")
     (predicted,) = trained.place.glob("outputs/predict/*/detections.json")
     for file in (trained.run / "eval" / "3" / "detections.json", predicted):
         detections = json.loads(file.read_text())
