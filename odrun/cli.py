@@ -26,6 +26,8 @@ TOOLS: dict[str, tuple[str, str]] = {
     "doctor": ("odrun.commands.doctor", "what is installed, what is not, and the one command that mends it"),
 }
 """Commands that are not Hydra's to run: name → module with `main(arguments)`, what it does."""
+_COMPOSED_AS = {"wandb-sweep": "train"}
+"""Tools that take the overrides of a command."""
 _HELP = """\
 odrun runs object detection experiments on the TensorFlow 2 Object Detection API.
 
@@ -145,7 +147,8 @@ def _complete(arguments: Sequence[str]) -> int:
     if not blank:
         sys.stdout.write(" ".join(name for name in (*COMMANDS, *TOOLS) if name.startswith(command)) + "\n")
         return 0
-    if command not in COMMANDS:
+    composing = _COMPOSED_AS.get(command, command)
+    if composing not in COMMANDS:
         return 0
     os.environ["COMP_LINE"] = f"{program} {overrides}"
-    return application.run(command, arguments)
+    return application.run(composing, arguments)

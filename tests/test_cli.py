@@ -180,6 +180,7 @@ def test_ctrl_c_before_a_run_has_begun_ends_with_130(
         ("odrun train dataset=", ["dataset=digits", "dataset=folder", "dataset=voc"]),
         ("odrun train train.st", ["train.steps="]),
         ("odrun predict min", ["min_score="]),
+        ("odrun wandb-sweep train.st", ["train.steps="]),
         ("odrun nonsense a", []),
     ],
 )
