@@ -73,10 +73,13 @@ def prove_equal(model: DetectionModel, folder: Path, images: Sequence[npt.NDArra
     detect = tf.function(model.detect, autograph=False, reduce_retracing=True)
     largest = 0.0
     for pixels in images:
-        exported = signature(input_tensor=tf.constant(pixels[np.newaxis]))["detection_scores"]
+        exported = signature(input_tensor=tf.constant(pixels[np.newaxis]))
         image, true_shape = model.preprocess(tf.constant(pixels))
-        expected = detect(image[tf.newaxis], true_shape[tf.newaxis]).scores
-        largest = max(largest, float(tf.reduce_max(tf.abs(exported - expected))))
+        expected = detect(image[tf.newaxis], true_shape[tf.newaxis])
+        pairs = [(exported["detection_scores"], expected.scores)]
+        if "detection_keypoint_scores" in exported:
+            pairs.append((exported["detection_keypoint_scores"], expected.keypoints[..., 2]))
+        largest = max(largest, *(float(tf.reduce_max(tf.abs(ours - theirs))) for ours, theirs in pairs))
     if largest > SCORE_TOLERANCE:
         raise RunFailedError(
             f"the exported model is not equal to the checkpoint: a score differs by {largest:.6f}",

@@ -26,24 +26,22 @@ def settle_keypoints(config: Any, keypoints: KeypointSlots, label_map: str) -> l
     notes = []
     model = config.model.center_net
     model.keypoint_label_map_path = label_map
-    pattern = type(model.keypoint_estimation_task[0])()
-    pattern.CopyFrom(model.keypoint_estimation_task[0])
-    spreads = dict(pattern.keypoint_label_to_std)
+    patterns = [_copy(task) for task in model.keypoint_estimation_task]
     sigmas = oks_sigmas(config)
     del model.keypoint_estimation_task[:]
     for class_name, points in keypoints.names.items():
+        item = keypoints.items.get(class_name, class_name)
+        own = [pattern for pattern in patterns if pattern.keypoint_class_name in (class_name, item)]
         task = model.keypoint_estimation_task.add()
-        task.CopyFrom(pattern)
-        task.task_name = pattern.task_name if len(keypoints.names) == 1 else f"{pattern.task_name}_{class_name}"
-        task.keypoint_class_name = keypoints.items.get(class_name, class_name)
-        for label in spreads.keys() - set(points):
-            del task.keypoint_label_to_std[label]
-        unknown = [point for point in points if point not in spreads]
-        notes.append(f"pipeline.model.center_net.{KEYPOINT_TASKS}: {len(points)} keypoints of {class_name}")
-        if unknown:
-            told = f"{', '.join(unknown)} of {class_name}"
-            notes.append(f"no spread is known of {told}: 1 is taken for training, {DEFAULT_SIGMA} for evaluation")
-    _set_readers(config, keypoints)
+        task.CopyFrom((own or patterns)[0])
+        task.keypoint_class_name = item
+        if not own and len(keypoints.names) > 1:
+            task.task_name = f"{task.task_name}_{class_name}"
+        notes += _fitted(task, class_name, points)
+    for reader in (config.train_input_reader, *config.eval_input_reader):
+        reader.num_keypoints = len(keypoints)
+    notes += _fitted_weights(config, len(keypoints))
+    notes += _set_mirrors(config, keypoints.mirrored)
     _set_metrics(config, keypoints, sigmas)
     return notes
 
@@ -59,12 +57,56 @@ def oks_sigmas(config: Any) -> Mapping[str, float]:
     return found
 
 
-def _set_readers(config: Any, keypoints: KeypointSlots) -> None:
-    for reader in (config.train_input_reader, *config.eval_input_reader):
-        reader.num_keypoints = len(keypoints)
-        reader.ClearField("keypoint_type_weight")
+def _fitted(task: Any, class_name: str, points: tuple[str, ...]) -> list[str]:
+    """Leave in a task what it can have of these keypoints; a note of them, and of what is not known."""
+    path = f"pipeline.model.center_net.{KEYPOINT_TASKS}"
+    notes = [f"{path}: {len(points)} keypoints of {class_name}"]
+    if task.predict_depth:
+        task.predict_depth = False
+        notes.append(f"{path}: no depth of {class_name}, of which records know none")
+    for label in set(task.keypoint_label_to_std) - set(points):
+        del task.keypoint_label_to_std[label]
+    unknown = [point for point in points if point not in task.keypoint_label_to_std]
+    if unknown:
+        told = f"{', '.join(unknown)} of {class_name}"
+        notes.append(f"no spread is known of {told}: 1 is taken for training, {DEFAULT_SIGMA} for evaluation")
+    return notes
+
+
+def _copy(message: Any) -> Any:
+    copied = type(message)()
+    copied.CopyFrom(message)
+    return copied
+
+
+def _fitted_weights(config: Any, slots: int) -> list[str]:
+    """Take out weights that are not one for each keypoint; a note for each."""
+    places = [("train_input_reader", config.train_input_reader, "keypoint_type_weight")]
+    for number, reader in enumerate(config.eval_input_reader):
+        places.append((f"eval_input_reader.{number}", reader, "keypoint_type_weight"))
+    center = config.model.center_net.object_center_params
+    places.append(("model.center_net.object_center_params", center, "keypoint_weights_for_center"))
+    notes = []
+    for path, message, name in places:
+        count = len(getattr(message, name))
+        if count not in (0, slots):
+            message.ClearField(name)
+            notes.append(f"pipeline.{path}.{name} is not used: it has {count} weights, and the data {slots} keypoints")
+    return notes
+
+
+def _set_mirrors(config: Any, mirrored: list[int]) -> list[str]:
+    """Have mirrors exchange keypoints by their names; what is set is kept where names tell no left from right."""
+    notes = []
     for mirror in _mirrors(config):
-        mirror.keypoint_flip_permutation[:] = keypoints.mirrored
+        given = list(mirror.keypoint_flip_permutation)
+        names_tell_sides = mirrored != sorted(mirrored)
+        if not names_tell_sides and sorted(given) == list(range(len(mirrored))):
+            continue
+        mirror.keypoint_flip_permutation[:] = mirrored
+        if given != mirrored:
+            notes.append(f"{mirror.DESCRIPTOR.name}: keypoints are exchanged by the left and right of their names")
+    return notes
 
 
 def _mirrors(config: Any) -> Iterator[Any]:

@@ -122,7 +122,7 @@ def test_every_image_that_decodes_gets_a_picture_and_one_file_all_detections(res
 def test_the_detections_are_those_of_the_exported_model_with_the_name_of_the_file(
     run: Path, photos: Path, results: Results
 ) -> None:
-    detector = Detector(run / "export")
+    detector = Detector(run / "export", keypoints={})
     expected = [
         {**entry, "file_name": name}
         for image_id, name in ((1, "a.jpg"), (3, "c.png"), (4, "sub/d.jpg"))

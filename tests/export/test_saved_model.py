@@ -73,7 +73,7 @@ def test_an_export_with_other_weights_is_found_out(exported: Path, built: Any) -
 
 
 def test_a_detector_finds_in_an_image_of_any_size_what_lies_in_it(exported: Path) -> None:
-    found = Detector(exported).detect(image(3))
+    found = Detector(exported, keypoints={}).detect(image(3))
 
     assert isinstance(found, FoundBoxes)
     assert len(found.scores) > 0
@@ -84,7 +84,7 @@ def test_a_detector_finds_in_an_image_of_any_size_what_lies_in_it(exported: Path
 
 def test_a_folder_without_an_export_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no readable exported model"):
-        Detector(tmp_path)
+        Detector(tmp_path, keypoints={})
 
 
 def test_a_saved_model_of_something_else_is_refused(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_saved_model_of_something_else_is_refused(tmp_path: Path) -> None:
     tf.saved_model.save(tf.Module(), str(tmp_path / "saved_model"))
 
     with pytest.raises(InputError, match="this model was not exported for detection"):
-        Detector(tmp_path)
+        Detector(tmp_path, keypoints={})
 
 
 def test_a_new_export_takes_the_place_of_an_older_one(

@@ -176,15 +176,7 @@ def test_the_head_for_keypoints_stays_as_published_where_the_records_have_those_
     (published,) = official.eval_config.parameterized_metric
     assert oks_sigmas(config) == pytest.approx(dict(published.coco_keypoint_metrics.keypoint_label_to_sigmas))
     assert metric.coco_keypoint_metrics.class_label == "person"
-    flips = [
-        [
-            list(step.random_horizontal_flip.keypoint_flip_permutation)
-            for step in each.train_config.data_augmentation_options
-            if step.HasField("random_horizontal_flip")
-        ]
-        for each in (config, official)
-    ]
-    assert flips[0] == flips[1] != []
+    assert flips(config) == flips(official) != []
 
 
 def test_keypoints_of_ones_own_get_a_task_for_each_class_that_has_some() -> None:
@@ -211,3 +203,71 @@ def test_a_model_without_a_head_for_keypoints_does_not_read_those_that_are_there
     config: Any = done.config
     assert config.train_input_reader.num_keypoints == 0
     assert "pipeline.train_input_reader.num_keypoints is not used: the model has no head for keypoints" in done.notes
+
+
+def told_of_flips(notes: tuple[str, ...]) -> list[str]:
+    return [note for note in notes if "exchanged by the left and right" in note]
+
+
+def flips(config: Any) -> list[list[int]]:
+    steps = config.train_config.data_augmentation_options
+    found = [step.random_horizontal_flip for step in steps if step.HasField("random_horizontal_flip")]
+    return [list(flip.keypoint_flip_permutation) for flip in found]
+
+
+def test_mirrors_exchange_keypoints_by_their_names_and_that_is_told() -> None:
+    done = completed(KEYPOINTS_ENTRY, keypoints=KeypointSlots({"arrow": ("left_end", "right_end", "tip")}))
+    assert flips(done.config) == [[1, 0, 2]]
+    assert len(told_of_flips(done.notes)) == 1
+    assert told_of_flips(completed(KEYPOINTS_ENTRY, keypoints=KeypointSlots({"person": COCO_KEYPOINTS})).notes) == []
+
+
+def test_a_permutation_of_ones_own_is_kept_where_names_tell_no_sides() -> None:
+    slots = KeypointSlots({"arrow": ("a", "b", "c")})
+    job = composed("train", [f"model={KEYPOINTS_ENTRY}"])
+    assert isinstance(job, TrainJob)
+    config: Any = build(job.pipeline, job.augmentation)
+    for step in config.train_config.data_augmentation_options:
+        if step.HasField("random_horizontal_flip"):
+            step.random_horizontal_flip.keypoint_flip_permutation[:] = [2, 1, 0]
+    notes = settle_heads(config, has_masks=False, keypoints=slots, label_map="label_map.pbtxt")
+    assert flips(config) == [[2, 1, 0]]
+    assert told_of_flips(notes) == []
+
+
+def test_weights_that_are_not_one_for_each_keypoint_and_depths_are_taken_out_and_told() -> None:
+    job = composed("train", [f"model={KEYPOINTS_ENTRY}"])
+    assert isinstance(job, TrainJob)
+    config: Any = build(job.pipeline, job.augmentation)
+    center_net = config.model.center_net
+    center_net.object_center_params.keypoint_weights_for_center[:] = [1.0, 2.0]
+    center_net.keypoint_estimation_task[0].predict_depth = True
+    config.train_input_reader.keypoint_type_weight[:] = [1.0, 2.0, 3.0]
+    config.eval_input_reader[0].keypoint_type_weight[:] = [1.0] * 17
+    slots = KeypointSlots({"arrow": ("left_end", "right_end", "tip")})
+    notes = settle_heads(config, has_masks=False, keypoints=slots, label_map="label_map.pbtxt")
+    assert not center_net.object_center_params.keypoint_weights_for_center
+    assert not center_net.keypoint_estimation_task[0].predict_depth
+    assert list(config.train_input_reader.keypoint_type_weight) == [1.0, 2.0, 3.0]
+    assert not config.eval_input_reader[0].keypoint_type_weight
+    assert [note for note in notes if "weights, and the data 3 keypoints" in note or "no depth" in note] == [
+        "pipeline.model.center_net.keypoint_estimation_task: no depth of arrow, of which records know none",
+        "pipeline.eval_input_reader.0.keypoint_type_weight is not used: it has 17 weights, and the data 3 keypoints",
+        "pipeline.model.center_net.object_center_params.keypoint_weights_for_center is not used: it has 2 weights, and "
+        "the data 3 keypoints",
+    ]
+
+
+def test_a_class_has_the_settings_of_its_own_task_where_there_is_one() -> None:
+    job = composed("train", [f"model={KEYPOINTS_ENTRY}"])
+    assert isinstance(job, TrainJob)
+    config: Any = build(job.pipeline, job.augmentation)
+    tasks = config.model.center_net.keypoint_estimation_task
+    tasks.add().CopyFrom(tasks[0])
+    tasks[1].task_name, tasks[1].keypoint_class_name, tasks[1].task_loss_weight = "dog_pose", "dog", 0.25
+    slots = KeypointSlots({"arrow": ("tip",), "dog": ("nose",)})
+    settle_heads(config, has_masks=False, keypoints=slots, label_map="label_map.pbtxt")
+    assert [(task.task_name, task.keypoint_class_name, task.task_loss_weight) for task in tasks] == [
+        ("human_pose_arrow", "arrow", 1.0),
+        ("dog_pose", "dog", 0.25),
+    ]
