@@ -191,7 +191,16 @@ def test_a_trial_is_of_the_sweeps_group_in_wandb_unless_another_was_set(
     tmp_path: Path, job: Callable[[str], TrainJob]
 ) -> None:
     trial = RunDirectory(tmp_path / "2026-01-01_sweep" / "0_train.seed=1")
-    assert of_a_sweep(job("none"), trial).tracking.wandb.group == "2026-01-01_sweep"
+    assert of_a_sweep(job("none"), trial, {}).tracking.wandb.group == "2026-01-01_sweep"
     theirs = composed("train", ["tracking.wandb.group=mine"])
     assert isinstance(theirs, TrainJob)
-    assert of_a_sweep(theirs, trial).tracking.wandb.group == "mine"
+    assert of_a_sweep(theirs, trial, {}).tracking.wandb.group == "mine"
+
+
+def test_a_trial_has_the_callbacks_of_its_sweep_beside_its_own(job: Callable[..., TrainJob], tmp_path: Path) -> None:
+    trial = RunDirectory(tmp_path / "sweep" / "0")
+    own = job("none")
+    assert of_a_sweep(own, trial, {"pruner": {"_target_": "a.B"}}).train.callbacks == {
+        **own.train.callbacks,
+        "pruner": {"_target_": "a.B"},
+    }
