@@ -53,15 +53,19 @@ def write_samples(images: Sequence[AnnotatedImage], folder: Path, *, classes: Se
 
 
 def _sample(image: AnnotatedImage, classes: Sequence[str]) -> Image.Image:
-    """The image with its boxes, as large as a cell of the sheet allows, on white where it is narrower."""
+    """The image with its boxes and keypoints, as large as a cell of the sheet allows, on white where it is narrower."""
     factor = _SAMPLE_PX / max(image.width_px, image.height_px)
     size = (max(1, round(image.width_px * factor)), max(1, round(image.height_px * factor)))
     picture = _pixels(image, size).resize(size, Image.Resampling.BICUBIC)
     boxes = np.array([(box.xmin_px, box.ymin_px, box.xmax_px, box.ymax_px) for box in image.boxes]).reshape(-1, 4)
-    scaled = boxes * np.tile([size[0] / image.width_px, size[1] / image.height_px], 2)
+    scale = np.array([size[0] / image.width_px, size[1] / image.height_px])
+    points = [[(point.x_px, point.y_px, point.visibility) for point in box.keypoints] for box in image.boxes]
+    keypoints = [np.array(each, np.float64).reshape(-1, 3) * [*scale, 1] for each in points]
     label_ids = [classes.index(box.class_name) + 1 for box in image.boxes]
     names = {label_id: shown_name(classes[label_id - 1], label_id, _picture_has) for label_id in label_ids}
-    drawn = draw_detections(picture, scaled, label_ids, None, class_names=names)
+    drawn = draw_detections(
+        picture, boxes * np.tile(scale, 2), label_ids, None, class_names=names, keypoints_px=keypoints
+    )
     cell = Image.new("RGB", (_SAMPLE_PX, size[1]), "white")
     cell.paste(drawn, ((_SAMPLE_PX - size[0]) // 2, 0))
     return cell

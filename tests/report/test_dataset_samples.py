@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from odrun.annotations.images import inspect_image
-from odrun.annotations.model import AnnotatedImage, Box
+from odrun.annotations.model import AnnotatedImage, Box, Keypoint
 from odrun.errors import InputError
 from odrun.inference.drawing import class_colour
 from odrun.records.manifest import SAMPLES_SHEET
@@ -78,6 +78,16 @@ def test_a_box_lies_where_it_is_in_the_colour_of_its_class(tmp_path: Path) -> No
     assert pixels[HEAD + 168, 260].tolist() == colour
     assert pixels[HEAD + 140, 260].tolist() == [90, 90, 90]
     assert pixels[HEAD + 20, 20].tolist() == [200, 0, 0]
+
+
+def test_labelled_keypoints_are_drawn_and_others_not(tmp_path: Path) -> None:
+    plain = image(tmp_path, encoded(half_red()), ("dog", 20, 10, 80, 40))
+    points = (Keypoint("nose", 50, 25, 2), Keypoint("tail", 30, 25, 0))
+    posed = replace(plain, boxes=(replace(plain.boxes[0], keypoints=points),))
+    drawn = sheet([posed], tmp_path)
+    factor = SIDE / 100
+    assert tuple(drawn[HEAD + round(25 * factor), round(50 * factor)]) == class_colour(2)
+    assert tuple(drawn[HEAD + round(25 * factor), round(30 * factor)]) == (200, 0, 0)
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
