@@ -49,7 +49,9 @@ class ListedFile:
     @property
     def suffix(self) -> str:
         """The ending of its name with the dot, in lower case."""
-        return os.path.splitext(self.file_name)[1].lower()  # noqa: PTH122
+        # Asked for of each of many files, again and again.
+        dot = self.name.rfind(".")
+        return self.name[dot:].lower() if dot > self.name.rfind("/") + 1 else ""
 
     @property
     def is_image(self) -> bool:
