@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -158,6 +158,10 @@ def _tell(findings: Sequence[Finding], made: Sequence[Change], terminal: Termina
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, Mapping):
+        return f"{len(value)} fields"
+    if isinstance(value, list) and value and isinstance(value[0], Mapping):
+        return f"{len(value)} entries"
     return "-" if value is None else f"{value}"
 
 

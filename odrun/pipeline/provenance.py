@@ -6,7 +6,7 @@ completed. Goes out: a `Change` for each field that is not the official one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -63,19 +63,44 @@ class Change:
 def changes(
     official: PipelineConfig, composed: PipelineConfig, completed: PipelineConfig, source_of: Callable[[str], Source]
 ) -> tuple[Change, ...]:
-    """The fields in which `completed` differs from `official`, sorted.
+    """The fields in which `completed` differs from `official`, sorted; what odrun takes out as a whole is one of them.
 
     `source_of` is asked for the key, such as `pipeline.train_config.batch_size`, of each that was composed so.
     """
-    first, between, last = (dict(_leaves(node_of(message), "")) for message in (official, composed, completed))
-    found = []
-    for field in sorted({*first, *last}):
+    nodes = node_of(official), node_of(composed), node_of(completed)
+    first, between, last = (dict(_leaves(node, "")) for node in nodes)
+    taken_out = dict(_taken_out(*nodes, path=""))
+    found = [
+        Change(f"pipeline.{path}", value, None, Source("odrun", _reason(path))) for path, value in taken_out.items()
+    ]
+    for field in {*first, *last}:
         before, now = first.get(field), last.get(field)
-        if before != now:
+        if before != now and not _is_below(field, taken_out):
             was_composed = between.get(field) == now and before not in (PLACEHOLDER, [PLACEHOLDER])
             source = source_of(_key(field)) if was_composed else Source("odrun", _reason(field))
             found.append(Change(f"pipeline.{field}", before, now, source))
-    return tuple(found)
+    return tuple(sorted(found, key=lambda change: change.field))
+
+
+def _taken_out(official: Any, composed: Any, completed: Any, *, path: str) -> Iterator[tuple[str, object]]:
+    """Path and official value of each message or list that was composed and is not there any more; no step."""
+    nodes = (official, composed, completed)
+    if path == _OPTIONS:
+        return
+    if all(isinstance(node, list) for node in nodes):
+        for number, parts in enumerate(zip(*nodes, strict=False)):
+            yield from _taken_out(*parts, path=f"{path}.{number}")
+    elif all(isinstance(node, Mapping) for node in nodes):
+        for name in [name for name in official if name in composed]:
+            below = f"{path}.{name}" if path else name
+            if name in completed:
+                yield from _taken_out(official[name], composed[name], completed[name], path=below)
+            elif isinstance(official[name], Mapping | list):
+                yield below, official[name]
+
+
+def _is_below(field: str, paths: Collection[str]) -> bool:
+    return any(field == path or field.startswith(f"{path}.") for path in paths)
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, object]]:
