@@ -168,8 +168,9 @@ class SweepResult:
     def closing(self) -> Closing:
         """What is said after the table."""
         ended = sum(not row.line.is_left for row in self.rows)
-        failed = sum(row.line.status == "failed" for row in self.rows)
-        headline = f"sweep: {ended} of {len(self.rows)} trials ended" + (f", {failed} of them failed" if failed else "")
+        counts = Counter(row.line.status for row in self.rows)
+        told = " and ".join(f"{counts[status]} of them {status}" for status in ("pruned", "failed") if counts[status])
+        headline = f"sweep: {ended} of {len(self.rows)} trials ended" + (f", {told}" if told else "")
         best = self.best
         if best is not None and self.objective is not None:
             headline += f"; best is trial {best.line.number}, {self.objective.name} {best.line.metric:.4g}"

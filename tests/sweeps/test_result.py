@@ -14,7 +14,7 @@ from PIL import Image
 
 from odrun.runs.summary import Best, Exported, Summary, Throughput, Timings
 from odrun.settings import METRIC_KEYS
-from odrun.sweeps.record import Objective, TrialLine, write_sweep
+from odrun.sweeps.record import Objective, TrialLine, read_sweep, write_sweep
 from odrun.sweeps.result import SweepResult, conclude, parameters
 
 BATCH_SIZES, RATES, MODELS = (4, 8, 16), (0.0005, 0.005, 0.05), ("digits", "efficientdet_d0")
@@ -142,6 +142,20 @@ def test_what_is_told_names_the_best_and_what_to_type(grid: Path, capsys: pytest
     told = capsys.readouterr().out
     assert "sweep: 18 of 18 trials ended, 1 of them failed; best is trial 15, AP 0.59\n" in told
     assert f"  detect  odrun predict run={grid}/best source=DIR\n" in told
+
+
+def test_trials_that_a_search_ended_early_are_counted_and_stand_by_what_they_reached(
+    grid: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    objective, lines = read_sweep(grid)
+    write_sweep(grid, [replace(line, status="pruned") if line.number < 2 else line for line in lines], objective)
+    conclude(grid)
+    assert "sweep: 18 of 18 trials ended, 2 of them pruned and 1 of them failed; best is trial 15" in (
+        capsys.readouterr().out
+    )
+    ranked = SweepResult.read(grid).ranked
+    assert [row.line.status for row in ranked].count("pruned") == 2
+    assert ranked[-1].line.status == "failed"
 
 
 def test_a_sweep_without_an_objective_has_a_table_and_no_plots(tmp_path: Path) -> None:
