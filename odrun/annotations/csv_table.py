@@ -19,6 +19,7 @@ import numpy.typing as npt
 from odrun.annotations.csv_images import TableImages, plain_path, shown
 from odrun.annotations.csv_rows import UNDECODABLE, CsvLines, FaultyRowError, open_text, rows, split_line
 from odrun.annotations.files import IMAGE_SUFFIXES, ListedFile
+from odrun.annotations.lookup import note_unused
 from odrun.annotations.model import BoxAsRead, ImageAsRead
 from odrun.annotations.named_parts import parts_by_name
 from odrun.annotations.problems import ProblemLog
@@ -72,13 +73,7 @@ def read_csv(files: list[ListedFile], problems: ProblemLog) -> Iterator[ImageAsR
         for image in content.images_as_read(table, found, None if parts is None else parts[table.name]):
             used.add(image.name)
             yield image
-    for listed in images:
-        if listed.name in used:
-            continue
-        if listed.name in left_out:
-            problems.lost.add(left_out[listed.name], images=1)
-        else:
-            problems.add("image_without_annotation", listed.path, "has no annotation", images_lost=1)
+    note_unused(images, used, lambda image: left_out.get(image.name), problems)
 
 
 @dataclass(frozen=True, slots=True)

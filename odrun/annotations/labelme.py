@@ -65,7 +65,7 @@ def read_labelme(files: list[ListedFile], problems: ProblemLog) -> Iterator[Imag
         else:
             used.add(image.name)
             yield image
-    note_unused(images, used, left_out, problems)
+    note_unused(images, used, lambda image: left_out.get(image.stem), problems)
 
 
 def _content(annotation: ListedFile) -> object:

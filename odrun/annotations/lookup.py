@@ -8,7 +8,7 @@ and `train/a.xml` all find `train/a.jpg`, `train/images/a.jpg` or `images/train/
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable
 from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import PurePosixPath
@@ -89,15 +89,19 @@ def given_split(annotations: list[ListedFile]) -> dict[str, str] | None:
 
 
 def note_unused(
-    images: Iterable[ListedFile], used: Container[str], left_out: Mapping[str, str], problems: ProblemLog
+    images: Iterable[ListedFile],
+    used: Container[str],
+    fault_of: Callable[[ListedFile], str | None],
+    problems: ProblemLog,
 ) -> None:
-    """Count each image that is not among the names `used` as lost to the fault of its annotation, which `left_out` has
-    by the annotation's stem; one that has none is noted."""
+    """Count each image that is not among the names `used` as lost to the fault of its annotation, which `fault_of`
+    tells; one that has no annotation (None) is noted."""
     for image in images:
         if image.name in used:
             continue
-        if image.stem in left_out:
-            problems.lost.add(left_out[image.stem], images=1)
+        fault = fault_of(image)
+        if fault is not None:
+            problems.lost.add(fault, images=1)
         else:
             problems.add("image_without_annotation", image.path, "has no annotation", images_lost=1)
 

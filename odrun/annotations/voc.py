@@ -67,7 +67,7 @@ def read_voc(files: list[ListedFile], problems: ProblemLog) -> Iterator[ImageAsR
         else:
             used.add(image.name)
             yield image
-    note_unused(images, used, left_out, problems)
+    note_unused(images, used, lambda image: left_out.get(image.stem), problems)
 
 
 def _objects(annotation: ListedFile) -> int:

@@ -7,6 +7,7 @@ import io
 import re
 import shlex
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from hydra._internal.utils import get_args_parser
@@ -136,7 +137,7 @@ def _marked(arguments: Sequence[str]) -> Iterator[tuple[str, bool]]:
 
 
 def _values_of(flags: Sequence[str], arguments: Sequence[str]) -> Iterator[str]:
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in pairwise([*arguments, ""]):
         flag, sign, value = argument.partition("=")
         if flag in flags:
             yield value if sign else following

@@ -140,7 +140,8 @@ def _masked(image: AnnotatedImage) -> tuple[list[float], list[bytes]]:
 
 def _keypoint_features(image: AnnotatedImage, slots: KeypointSlots) -> dict[str, bytes]:
     """The features that the OD API's `TfExampleDecoder` reads, object after object."""
-    points = [_points(box, slots) for box in image.boxes]
+    named = slots.flat
+    points = [_points(box, named) for box in image.boxes]
     flat = [point for each in points for point in each]
     return {
         "image/object/keypoint/num": int_feature([sum(point.visibility > 0 for point in each) for each in points]),
@@ -151,12 +152,12 @@ def _keypoint_features(image: AnnotatedImage, slots: KeypointSlots) -> dict[str,
     }
 
 
-def _points(box: Box, slots: KeypointSlots) -> list[Keypoint]:
+def _points(box: Box, slots: Sequence[tuple[str, str]]) -> list[Keypoint]:
     """A keypoint for each slot."""
     own = {point.name: point for point in box.keypoints}
     return [
         own[name] if class_name == box.class_name and name in own else Keypoint(name, 0.0, 0.0, 0)
-        for class_name, name in slots.flat
+        for class_name, name in slots
     ]
 
 

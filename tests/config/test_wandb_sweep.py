@@ -148,6 +148,11 @@ def test_what_is_no_sweep_of_wandb_is_told_once_and_ends_with_2(
     assert error.count("odrun: ") == 1
 
 
+def test_without_arguments_there_is_nothing_to_search(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["wandb-sweep"]) == 2
+    assert "there is nothing to search" in capsys.readouterr().err
+
+
 def test_its_help_tells_the_three_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["wandb-sweep", "--help"]) == 0
     text = capsys.readouterr().out

@@ -8,6 +8,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+QUICK = (
+    "model.checkpoint=none",
+    "+pipeline.train_input_reader.max_number_of_boxes=10",
+    "train.batch_size=2",
+    "train.steps=3",
+    "train.warmup_steps=1",
+    "eval.every=2",
+    "eval.pictures=2",
+    "tracking.wandb.mode=disabled",
+    "paths.cache=cache",
+)
+"""Three steps on few boxes, with an evaluation on the way."""
 ODRUN = str(Path(sys.executable).with_name("odrun"))
 
 

@@ -9,27 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
-from small_runs import Trained, odrun, trained_on
+from small_runs import QUICK, Trained, odrun, trained_on
 
 from odrun.settings import METRIC_KEYS
 
 SIDE_PX = 128
 POINTS = ("left_end", "right_end", "tip")
 SMALL = (
+    *QUICK,
     "model=centernet_resnet50_v2_512x512_kpts",
-    "model.checkpoint=none",
     f"model.input_px=[{SIDE_PX},{SIDE_PX}]",
-    "+pipeline.train_input_reader.max_number_of_boxes=10",
     "pipeline.model.center_net.object_center_params.max_box_predictions=10",
     "dataset.name=arrows",
-    "train.batch_size=2",
     "train.learning_rate=1e-4",
-    "train.steps=3",
-    "train.warmup_steps=1",
-    "eval.every=2",
-    "eval.pictures=2",
-    "tracking.wandb.mode=disabled",
-    "paths.cache=cache",
 )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 from pycocotools import mask as coco_mask
-from small_runs import Trained, odrun, trained_on
+from small_runs import QUICK, Trained, odrun, trained_on
 
 from odrun.evaluation.coco import MASK_METRIC_KEYS
 from odrun.settings import METRIC_KEYS
@@ -22,24 +22,16 @@ SIDE_PX = 128
 GROUND, DISC = (124, 117, 104), (126, 119, 106)
 NMS = "pipeline.model.faster_rcnn.second_stage_post_processing.batch_non_max_suppression"
 SMALL = (
+    *QUICK,
     "model=mask_rcnn_inception_resnet_v2_1024x1024",
-    "model.checkpoint=none",
     f"model.input_px=[{SIDE_PX},{SIDE_PX}]",
     "pipeline.model.faster_rcnn.feature_extractor.type=faster_rcnn_resnet50_keras",
     "pipeline.model.faster_rcnn.first_stage_max_proposals=16",
     f"{NMS}.max_detections_per_class=10",
     f"{NMS}.max_total_detections=10",
     "+pipeline.model.faster_rcnn.second_stage_batch_size=8",
-    "+pipeline.train_input_reader.max_number_of_boxes=10",
     "dataset.name=discs",
-    "train.batch_size=2",
     "train.learning_rate=1e-6",
-    "train.steps=3",
-    "train.warmup_steps=1",
-    "eval.every=2",
-    "eval.pictures=2",
-    "tracking.wandb.mode=disabled",
-    "paths.cache=cache",
 )
 
 
