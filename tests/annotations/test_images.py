@@ -336,6 +336,39 @@ def test_a_scaled_and_brightened_copy_has_nearly_the_same_hash():
         assert bin(difference_hash(SMOOTH) ^ difference_hash(copy)).count("1") <= 3
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("scale", [1, 5, 12])
+def test_a_jpeg_of_any_size_is_measured_whole_and_looks_like_its_pixels(mode, progressive, scale):
+    picture = SMOOTH.convert(mode).resize((SMOOTH.width * scale + 3, SMOOTH.height * scale + 1))
+    facts = inspect_image(encoded(picture, "JPEG", quality=90, progressive=progressive))
+    assert (facts.width_px, facts.height_px, facts.mode, facts.plain) == (*picture.size, mode, True)
+    assert bin(facts.look ^ inspect_image(encoded(picture, "PNG")).look).count("1") <= 1
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_large_jpeg_is_refused_where_decoding_all_its_pixels_refuses_it(progressive):
+    content = encoded(SMOOTH.resize((800, 600)), "JPEG", progressive=progressive)
+    generator = np.random.default_rng(1)
+    taken = []
+    for _ in range(120):
+        damaged = bytearray(content)
+        # Most damage is taken as noise; that in the tables, which come first, is not.
+        start = int(generator.integers(2, 700))
+        damaged[start : start + 2] = generator.bytes(3)
+        taken.append((is_taken(inspect_image, bytes(damaged)), is_taken(as_stored, bytes(damaged))))
+    assert set(taken) == {(True, True), (False, False)}
+
+
+def is_taken(read, content):
+    try:
+        read(content)
+    except UndecodableImageError:
+        return False
+    return True
+
+
 def test_other_pictures_have_other_hashes():
     other = Image.fromarray(NOISE[15:24, 20:32]).resize((200, 150), Image.Resampling.BICUBIC)
     assert bin(difference_hash(SMOOTH) ^ difference_hash(other)).count("1") > 15
