@@ -193,10 +193,9 @@ def _sampled(image: Image.Image) -> Image.Image:
 
 
 def _decode(content: bytes, *, look_will_do: bool = False) -> _Decoded:
-    """The pixels; with `look_will_do` of a JPEG its brightness alone, in an eighth of its size or the like.
+    """The pixels; with `look_will_do` of a JPEG its brightness alone, of the smallest size that the hash needs.
 
-    That takes a third less time of a photograph, and all of the file is decoded as well: what is left out is only the
-    transform of its coefficients to pixels, which cannot fail.
+    All of the file is decoded as well: what is left out is the transform of coefficients to pixels, which cannot fail.
     """
     file_format = _format(content)
     try:
