@@ -12,7 +12,7 @@ import pytest
 from odrun import cli
 from odrun.errors import InputError
 
-HEAVY = ("tensorflow", "tf_keras", "object_detection.builders", "wandb", "matplotlib", "sklearn")
+HEAVY = ("numpy", "tensorflow", "tf_keras", "object_detection.builders", "wandb", "matplotlib", "sklearn")
 PROBE = f"""
 import sys
 from odrun import cli

@@ -23,7 +23,6 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from odrun.commands.resuming import of_a_sweep
-from odrun.commands.sharing import share
 from odrun.config import composition, jobs, resolvers, schemas, sweep
 from odrun.config.arguments import (
     asks_for_completion,
@@ -132,7 +131,10 @@ def run(command: str, arguments: Sequence[str], *, do: Command | None = None) ->
 
 
 def _run_planned(plan: sweep.Plan, session: _Session) -> None:
-    if session.do is do_job:
+    if session.do is do_job and plan.jobs:
+        # The readers of all formats take a quarter of the time to start, which completion and --cfg need not wait for.
+        from odrun.commands.sharing import share
+
         share(plan.jobs)
     with _arguments_of(session.command, plan.arguments):
         hydra.main(config_path=str(conf_dir()), config_name=session.command, version_base=jobs.HYDRA_VERSION_BASE)(
