@@ -6,13 +6,15 @@ imports `object_detection`. Importing this module imports TensorFlow.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from odrun.compat.draws import stateless_draws
 from odrun.compat.inputs import Features, Labels
 from odrun.compat.refusals import refusals_told
+from odrun.compat.suppression import suppress_in_a_loop
 from odrun.compat.targets import assign_in_batches
 from odrun.compat.tensorflow import tf
 
@@ -58,6 +60,7 @@ class DetectionModel:
         with refusals_told("pipeline.model", "build the model"):
             self.network = model_builder.build(pipeline.model, is_training=is_training)
         assign_in_batches(self.network)
+        suppress_in_a_loop(self.network)
 
     @property
     def trainable_variables(self) -> list[tf.Variable]:
@@ -191,5 +194,27 @@ def export_inference_graph(pipeline: Any, *, checkpoint_dir: Path, output_dir: P
 
     Each layer's own functions, which Keras would trace and store beside the whole model's, are left out.
     """
-    with keras_option_scope(save_traces=False, in_tf_saved_model_scope=in_tf_saved_model_scope()):
+    with (
+        keras_option_scope(save_traces=False, in_tf_saved_model_scope=in_tf_saved_model_scope()),
+        _exporter_builds_by(_network_with_variables),
+    ):
         exporter_lib_v2.export_inference_graph("image_tensor", pipeline, str(checkpoint_dir), str(output_dir))
+
+
+@contextmanager
+def _exporter_builds_by(build: Callable[..., Any]) -> Iterator[None]:
+    builders = exporter_lib_v2.INPUT_BUILDER_UTIL_MAP
+    published = builders["model_build"]
+    builders["model_build"] = build
+    try:
+        yield
+    finally:
+        builders["model_build"] = published
+
+
+def _network_with_variables(model: Any, *, is_training: bool) -> Any:
+    """As the exporter builds it, and its variables: they would be made by a first trace of all, then thrown away."""
+    network = model_builder.build(model, is_training=is_training)
+    with tf.__internal__.FuncGraph("variables").as_default():
+        network.predict(*network.preprocess(tf.compat.v1.placeholder(tf.float32, [1, None, None, 3])))
+    return network

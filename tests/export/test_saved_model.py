@@ -15,6 +15,9 @@ from odrun.export.saved_model import export_saved_model, prove_equal
 from odrun.inference.detector import Detector
 from odrun.training.checkpoints import Checkpoints
 
+# isort: split
+from object_detection.meta_architectures.ssd_meta_arch import SSDMetaArch
+
 
 @pytest.fixture(scope="module")
 def exported(as_built: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -46,6 +49,22 @@ def test_the_export_is_laid_out_as_the_engine_does_it_with_the_label_map(exporte
     assert (exported / "saved_model" / "saved_model.pb").is_file()
     assert (exported / "label_map.pbtxt").read_bytes() == built.tiny.data.label_map.read_bytes()
     assert [path.name for path in exported.parent.iterdir() if path.name.startswith(".")] == []
+
+
+def test_the_model_is_traced_for_its_signature_and_for_the_file_and_no_more(
+    built: Any, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traced = []
+    published = SSDMetaArch.postprocess
+    monkeypatch.setattr(SSDMetaArch, "postprocess", lambda *given: traced.append(1) or published(*given))
+    with library_code_unconverted():
+        export_saved_model(
+            built.tiny.pipeline,
+            checkpoint_dir=exported.parent / "best",
+            label_map=built.tiny.data.label_map,
+            folder=tmp_path / "export",
+        )
+    assert len(traced) == 2
 
 
 def test_the_export_is_proven_equal_to_the_model(exported: Path, built: Any) -> None:
