@@ -1,8 +1,8 @@
 """Non-maximum suppression of all images of a batch by one loop of the graph.
 
 The OD API unrolls it in Python over the images where their number is known, each with a part of the graph for every
-class: with 8 images and 90 classes it is most of the graph of an evaluation, and of the time to trace it. The published
-function has an option for a loop, which its builders never set. The results are the same.
+class: with 8 images and 90 classes that took three fifths of a first evaluation (SSD MobileNet V2, 120 small images).
+The published function has an option for a loop, which its builders never set. The results are the same.
 """
 
 from __future__ import annotations
