@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from odrun.compat.anchors import hold_anchors
 from odrun.compat.draws import stateless_draws
 from odrun.compat.inputs import Features, Labels
 from odrun.compat.refusals import refusals_told
@@ -61,6 +62,7 @@ class DetectionModel:
             self.network = model_builder.build(pipeline.model, is_training=is_training)
         assign_in_batches(self.network)
         suppress_in_a_loop(self.network)
+        hold_anchors(self.network)
 
     @property
     def trainable_variables(self) -> list[tf.Variable]:
