@@ -137,11 +137,11 @@ def _conclude(job: TrainJob, pipeline: Any, data: PreparedData, evaluations: Eva
     """Export the best checkpoint, prove the export equal to it, draw what it finds and how training went."""
     directory, detector = evaluations.directory, evaluations.detector
     terminal.stage("export", "the best checkpoint becomes a SavedModel")
-    export_saved_model(pipeline, checkpoint_dir=directory.best, label_map=data.label_map, folder=directory.export)
     evaluations.checkpoints.restore_best()
+    model = evaluations.trainer.model
+    export_saved_model(model, pipeline, label_map=data.label_map, folder=directory.export)
     samples = detector.samples(max(job.eval.pictures, PARITY_IMAGES))
-    pixels = [sample.pixels for sample in samples[:PARITY_IMAGES]]
-    parity = prove_equal(evaluations.trainer.model, directory.export, pixels)
+    parity = prove_equal(model, directory.export, [(each.pixels, each.raw) for each in samples[:PARITY_IMAGES]])
     terminal.fact(f"equal to the checkpoint on {parity.images} images: largest difference {parity.largest:.1e}")
     terminal.fact(f"{parity.latency_ms:.0f} ms an image here, {parity.size_mb:.1f} MB")
     evaluations.course.exported = Exported(parity.latency_ms, parity.size_mb)

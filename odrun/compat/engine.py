@@ -6,8 +6,7 @@ imports `object_detection`. Importing this module imports TensorFlow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +23,7 @@ from object_detection import exporter_lib_v2, model_lib
 from object_detection.builders import model_builder, optimizer_builder
 from object_detection.core import standard_fields
 from object_detection.utils import config_util
+from tensorflow.python.saved_model.save_context import save_context
 from tf_keras.src.saving.legacy.saved_model.utils import in_tf_saved_model_scope, keras_option_scope
 
 IMAGE = standard_fields.InputDataFields.image
@@ -191,32 +191,20 @@ def build_optimizer(optimizer: Any, model: DetectionModel) -> list[tuple[tf.Vari
     return [(variable, optimizer.get_slot(variable, "average")) for variable in variables]
 
 
-def export_inference_graph(pipeline: Any, *, checkpoint_dir: Path, output_dir: Path) -> None:
+def export_inference_graph(model: DetectionModel, pipeline: Any, *, output_dir: Path) -> None:
     """Write `checkpoint/`, `saved_model/` (input: one uint8 image [1, height, width, 3]) and `pipeline.config`.
 
-    Each layer's own functions, which Keras would trace and store beside the whole model's, are left out.
+    They are laid out as by the OD API's exporter, and hold the weights that `model` has; that program would build
+    another model, fill it from a checkpoint and trace it three times. Each layer's own functions, which Keras would
+    trace and store beside the whole model's, are left out.
     """
-    with (
-        keras_option_scope(save_traces=False, in_tf_saved_model_scope=in_tf_saved_model_scope()),
-        _exporter_builds_by(_network_with_variables),
-    ):
-        exporter_lib_v2.export_inference_graph("image_tensor", pipeline, str(checkpoint_dir), str(output_dir))
-
-
-@contextmanager
-def _exporter_builds_by(build: Callable[..., Any]) -> Iterator[None]:
-    builders = exporter_lib_v2.INPUT_BUILDER_UTIL_MAP
-    published = builders["model_build"]
-    builders["model_build"] = build
-    try:
-        yield
-    finally:
-        builders["model_build"] = published
-
-
-def _network_with_variables(model: Any, *, is_training: bool) -> Any:
-    """As the exporter builds it, and its variables: they would be made by a first trace of all, then thrown away."""
-    network = model_builder.build(model, is_training=is_training)
-    with tf.__internal__.FuncGraph("variables").as_default():
-        network.predict(*network.preprocess(tf.compat.v1.placeholder(tf.float32, [1, None, None, 3])))
-    return network
+    checkpoint = tf.train.Checkpoint(model=model.network)
+    tf.train.CheckpointManager(checkpoint, str(output_dir / "checkpoint"), max_to_keep=1).save(checkpoint_number=0)
+    model._switch_to_training(False)
+    module = exporter_lib_v2.DETECTION_MODULE_MAP["image_tensor"](model.network)
+    # Traced as saving does it, which would trace it once more otherwise.
+    with save_context(tf.saved_model.SaveOptions()):
+        signature = module.__call__.get_concrete_function()
+    with keras_option_scope(save_traces=False, in_tf_saved_model_scope=in_tf_saved_model_scope()):
+        tf.saved_model.save(module, str(output_dir / "saved_model"), signatures=signature)
+    config_util.save_pipeline_config(pipeline, str(output_dir))

@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,11 +25,15 @@ from odrun.evaluation.records import TrueImage, ValidationRecords
 
 @dataclass(frozen=True)
 class EvaluatedImage:
-    """One validation image: the truth, the findings, and its `pixels`, uint8 [height, width, 3]."""
+    """One validation image: the truth, the findings, and its `pixels`, uint8 [height, width, 3].
+
+    `raw` are the findings as the model gives them, arrays of a batch of one.
+    """
 
     truth: TrueImage
     found: FoundBoxes
     pixels: npt.NDArray[np.uint8]
+    raw: Detections
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,12 @@ class Evaluated:
 
     images: tuple[tuple[TrueImage, FoundBoxes], ...]
     losses: Mapping[str, float]
+
+
+class _Compared(NamedTuple):
+    truth: TrueImage
+    found: FoundBoxes
+    raw: Detections
 
 
 class RecordDetector:
@@ -72,7 +82,7 @@ class RecordDetector:
         losses: list[dict[str, float]] = []
         with closing(self._run()) as batches:
             for batch_losses, batch in batches:
-                images += batch
+                images += [(image.truth, image.found) for image in batch]
                 if len(batch) == self._batch_size:
                     losses.append({name: float(value) for name, value in batch_losses.items()})
         means = {name: float(np.mean([batch[name] for batch in losses])) for name in losses[0]}
@@ -84,12 +94,12 @@ class RecordDetector:
 
     def samples(self, count: int) -> list[EvaluatedImage]:
         """The first `count` images."""
-        samples: list[EvaluatedImage] = []
         with closing(self._run()) as batches:
-            images = (image for _, batch in batches for image in batch)
-            for truth, found in islice(images, count):
-                samples.append(EvaluatedImage(truth, found, self._records.pixels(len(samples))))
-        return samples
+            images = islice((image for _, batch in batches for image in batch), count)
+            return [
+                EvaluatedImage(image.truth, image.found, self._records.pixels(number), image.raw)
+                for number, image in enumerate(images)
+            ]
 
     @cached_property
     def _batches(self) -> tf.data.Dataset:
@@ -97,7 +107,7 @@ class RecordDetector:
             self._pipeline, self._network, self._payload, count=len(self._records), batch_size=self._batch_size
         )
 
-    def _run(self) -> Generator[tuple[dict[str, tf.Tensor], list[tuple[TrueImage, FoundBoxes]]], None, None]:
+    def _run(self) -> Generator[tuple[dict[str, tf.Tensor], list[_Compared]], None, None]:
         first = 0
         for features, labels in self._batches:
             losses, found = self._graph(features, labels)
@@ -105,7 +115,11 @@ class RecordDetector:
             numbers = range(first, min(first + self._batch_size, len(self._records)))
             first += self._batch_size
             truths = [self._records.truth(number) for number in numbers]
-            yield losses, [(truth, self._found(arrays, index, truth)) for index, truth in enumerate(truths)]
+            yield losses, [self._compared(arrays, index, truth) for index, truth in enumerate(truths)]
+
+    def _compared(self, batch: Detections, index: int, truth: TrueImage) -> _Compared:
+        raw = Detections(*(part[index : index + 1] for part in batch))
+        return _Compared(truth, self._found(batch, index, truth), raw)
 
     def _found(self, found: Detections, index: int, truth: TrueImage) -> FoundBoxes:
         count, size = int(found.count[index]), {"height_px": truth.height_px, "width_px": truth.width_px}

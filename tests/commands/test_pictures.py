@@ -8,6 +8,7 @@ from PIL import Image
 
 from odrun.annotations.found import FoundBoxes
 from odrun.commands.pictures import MIN_SCORE, draw_evaluated
+from odrun.compat.engine import Detections
 from odrun.evaluation.detections import EvaluatedImage
 from odrun.evaluation.records import TrueImage
 from odrun.tracking.tracker import Picture, PictureBox
@@ -31,7 +32,7 @@ def evaluated(image_id: int, *scores: float, side_px: int = 160) -> EvaluatedIma
     boxes_px = np.array(FOUND_BOX) + 30 * np.arange(count)[:, np.newaxis] * np.array([1, 0, 1, 0])
     found = FoundBoxes(boxes_px, np.array(scores, np.float32), np.full(count, 2, np.int32))
     pixels = np.random.default_rng(image_id).integers(0, 256, (side_px, side_px, 3), dtype=np.uint8)
-    return EvaluatedImage(truth, found, pixels)
+    return EvaluatedImage(truth, found, pixels, raw=Detections(*[np.zeros(0)] * 6))
 
 
 def names(folder: Path) -> list[str]:

@@ -22,7 +22,6 @@ from odrun.inference.detector import Detector
 from odrun.inference.sources import SourceImage
 from odrun.runs.directory import RunDirectory
 from odrun.settings import PathSettings, PredictJob
-from odrun.training.checkpoints import Checkpoints
 
 SIZE_PX = (120, 90)
 
@@ -32,10 +31,9 @@ def run(as_built: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `predict` needs of a finished run: its configuration, label map and export."""
     built = as_built()
     run = RunDirectory(tmp_path_factory.mktemp("runs") / "trained")
-    Checkpoints(built.trainer, folder=run.checkpoints, best=run.best, keep=1).save_best(4)
     label_map = built.tiny.data.label_map
     with library_code_unconverted():
-        export_saved_model(built.tiny.pipeline, checkpoint_dir=run.best, label_map=label_map, folder=run.export)
+        export_saved_model(built.trainer.model, built.tiny.pipeline, label_map=label_map, folder=run.export)
     run.config.write_text("dataset: {}\n")
     shutil.copyfile(run.export / "pipeline.config", run.pipeline_config)
     shutil.copyfile(label_map, run.label_map)
