@@ -24,7 +24,6 @@ from object_detection.builders import model_builder, optimizer_builder
 from object_detection.core import standard_fields
 from object_detection.utils import config_util
 from tensorflow.python.saved_model.save_context import save_context
-from tf_keras.src.saving.legacy.saved_model.utils import in_tf_saved_model_scope, keras_option_scope
 
 IMAGE = standard_fields.InputDataFields.image
 TRUE_SHAPE = standard_fields.InputDataFields.true_image_shape
@@ -194,17 +193,19 @@ def build_optimizer(optimizer: Any, model: DetectionModel) -> list[tuple[tf.Vari
 def export_inference_graph(model: DetectionModel, pipeline: Any, *, output_dir: Path) -> None:
     """Write `checkpoint/`, `saved_model/` (input: one uint8 image [1, height, width, 3]) and `pipeline.config`.
 
-    They are laid out as by the OD API's exporter, and hold the weights that `model` has; that program would build
-    another model, fill it from a checkpoint and trace it three times. Each layer's own functions, which Keras would
-    trace and store beside the whole model's, are left out.
+    They are laid out and called as those of the OD API's exporter, and hold the weights that `model` has; that program
+    would build another model, fill it from a checkpoint and trace it three times. Beside the function that detects, the
+    SavedModel has its variables alone: the objects of all layers, of no use there, would take longer to save and to
+    load than all else.
     """
     checkpoint = tf.train.Checkpoint(model=model.network)
     tf.train.CheckpointManager(checkpoint, str(output_dir / "checkpoint"), max_to_keep=1).save(checkpoint_number=0)
     model._switch_to_training(False)
-    module = exporter_lib_v2.DETECTION_MODULE_MAP["image_tensor"](model.network)
+    detection = tf.Module()
+    detection.__call__ = exporter_lib_v2.DETECTION_MODULE_MAP["image_tensor"](model.network).__call__
     # Traced as saving does it, which would trace it once more otherwise.
     with save_context(tf.saved_model.SaveOptions()):
-        signature = module.__call__.get_concrete_function()
-    with keras_option_scope(save_traces=False, in_tf_saved_model_scope=in_tf_saved_model_scope()):
-        tf.saved_model.save(module, str(output_dir / "saved_model"), signatures=signature)
+        signature = detection.__call__.get_concrete_function()
+    detection.held_variables = list(signature.variables)
+    tf.saved_model.save(detection, str(output_dir / "saved_model"), signatures=signature)
     config_util.save_pipeline_config(pipeline, str(output_dir))
