@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+import zlib
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -48,7 +49,8 @@ def write_samples(images: Sequence[AnnotatedImage], folder: Path, *, classes: Se
     drawn = [(_caption(image.name), _sample(image, classes)) for image in chosen]
     sheet = contact_sheet(drawn, columns=max(1, math.ceil(math.sqrt(number))), cell_width_px=_SAMPLE_PX)
     with whole_file(folder / SAMPLES_SHEET) as temporary:
-        sheet.save(temporary, "PNG")
+        # Of photographs a file 2 % larger in a third of the time.
+        sheet.save(temporary, "PNG", compress_type=zlib.Z_RLE)
     return folder / SAMPLES_SHEET
 
 
