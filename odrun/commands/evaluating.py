@@ -50,6 +50,8 @@ class Evaluations:
     patience: int | None = None
     listeners: Sequence[Callable[[int, Mapping[str, float]], None]] = ()
     last_step: int = field(default=0, init=False)
+    _class_aps: dict[int, Mapping[str, float]] = field(default_factory=dict, init=False)
+    """Of the best evaluation, by its step, if it was in this process."""
 
     def resume(self, rows: Sequence[MetricsRow]) -> None:
         """Go on from the evaluations that `rows` of metrics.jsonl tell of."""
@@ -80,7 +82,8 @@ class Evaluations:
             evaluated = self.detector.evaluate()
         detections = [entry for truth, found in evaluated.images for entry in coco_detections(truth.image_id, found)]
         truth = [truth for truth, _ in evaluated.images]
-        metrics = {**self._scores(truth, detections).metrics, **self._mask_metrics(truth, detections)}
+        scores = self._scores(truth, detections)
+        metrics = {**scores.metrics, **self._mask_metrics(truth, detections)}
         metrics |= self.keypoints.score(truth, detections, classes=self.classes)
         files = self.directory.eval(step)
         write_whole(files.detections, json.dumps(detections) + "\n")
@@ -89,6 +92,7 @@ class Evaluations:
         named = {PREFIX + name: value for name, value in values.items()}
         self.tracker.metrics(step, named)
         if self._note(step, values):
+            self._class_aps = {step: scores.class_ap}
             self.checkpoints.save_best(step)
         self.last_step = step
         self.course.add_seconds("eval_s", time.perf_counter() - started)
@@ -101,10 +105,13 @@ class Evaluations:
         return values
 
     def class_ap(self) -> Mapping[str, float]:
-        """AP of each class at the best checkpoint, out of the detections that its evaluation wrote."""
-        assert self.progress.best_step is not None, "training ends with an evaluation"
-        detections = json.loads(self.directory.eval(self.progress.best_step).detections.read_text(encoding="utf-8"))
-        return self._scores(self.detector.truths(), detections).class_ap
+        """AP of each class at the best checkpoint; of an earlier process, out of the detections that it wrote."""
+        best_step = self.progress.best_step
+        assert best_step is not None, "training ends with an evaluation"
+        if best_step not in self._class_aps:
+            detections = json.loads(self.directory.eval(best_step).detections.read_text(encoding="utf-8"))
+            return self._scores(self.detector.truths(), detections).class_ap
+        return self._class_aps[best_step]
 
     def _evaluate_if_due(self, step: int, control: Control, *, is_last: bool) -> None:
         every = self.settings.every

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from odrun.annotations.found import FoundBoxes
+from odrun.commands import evaluating
 from odrun.commands.course import Course
 from odrun.commands.evaluating import Evaluations
 from odrun.evaluation.detections import Evaluated
@@ -292,6 +293,22 @@ def test_the_ap_of_each_class_is_that_of_the_best_evaluation(tmp_path: Path) -> 
     run(subject, 2)
 
     assert subject.class_ap() == {"disc": -1.0, "square": pytest.approx(1.0)}
+
+
+def test_the_ap_of_each_class_is_scored_again_only_where_another_process_has_scored_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, scored = evaluations(tmp_path, [IDEAL], every=1), []
+    run(first, 1)
+    published = evaluating.score
+    monkeypatch.setattr(evaluating, "score", lambda *given, **named: scored.append(1) or published(*given, **named))
+    resumed = evaluations(tmp_path, [], every=1)
+    resumed.resume([{"step": 1, "eval/AP": 1.0}])
+
+    assert first.class_ap() == {"disc": -1.0, "square": pytest.approx(1.0)}
+    assert scored == []
+    assert resumed.class_ap() == first.class_ap()
+    assert scored == [1]
 
 
 def test_the_seconds_of_all_evaluations_add_up(tmp_path: Path) -> None:
