@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from odrun.compat.refusals import first_line
@@ -39,7 +40,13 @@ class Checkpoints:
             self._latest.save(step)
 
     def save_best(self, step: int) -> None:
-        """Save the state after `step` as the best, with the averaged weights where the pipeline keeps averages."""
+        """Save the state after `step` as the best, with the averaged weights where the pipeline keeps averages.
+
+        Without averages a checkpoint of that step which is there already is the same, and is not written again.
+        """
+        if not self._trainer.keeps_averages and step in steps_in(self.folder):
+            self._best.take(self.folder, step)
+            return
         with self._trainer.averaged_weights():
             self._best.save(step)
 
@@ -81,8 +88,21 @@ class _Store:
         self._keep = keep
 
     def save(self, step: int) -> None:
+        """Write the state after `step`."""
+        self._add(step, lambda temporary: self._write(temporary, step))
+
+    def take(self, other: Path, step: int) -> None:
+        """Have the checkpoint of `step` in the folder `other` here as well."""
+
+        def link(temporary: Path) -> None:
+            for path in other.glob(f"ckpt-{step}.*"):
+                _link(path, temporary / path.name)
+
+        self._add(step, link)
+
+    def _add(self, step: int, fill: Callable[[Path], None]) -> None:
         try:
-            self._write(step)
+            self._fill(fill)
             kept = [older for older in steps_in(self.folder) if older <= step][-self._keep :]
             self._list(kept)
             self._remove_all_but(kept)
@@ -93,20 +113,23 @@ class _Store:
                 remedy="free some disk space; checkpoints saved before are whole",
             ) from error
 
-    def _write(self, step: int) -> None:
+    def _fill(self, fill: Callable[[Path], None]) -> None:
         temporary = self.folder / _UNFINISHED
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         try:
-            # The OD API's exporter looks for this variable of TensorFlow's, which `write` alone does not make.
-            self._checkpoint.save_counter.assign_add(1)
-            self._checkpoint.write(str(temporary / f"ckpt-{step}"))
+            fill(temporary)
             for path in sorted(temporary.iterdir(), key=lambda path: path.suffix == ".index"):
                 with path.open("rb") as stream:
                     os.fsync(stream.fileno())
                 path.replace(self.folder / path.name)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+    def _write(self, folder: Path, step: int) -> None:
+        # The OD API's exporter looks for this variable of TensorFlow's, which `write` alone does not make.
+        self._checkpoint.save_counter.assign_add(1)
+        self._checkpoint.write(str(folder / f"ckpt-{step}"))
 
     def _list(self, steps: list[int]) -> None:
         """TensorFlow's `CheckpointState` in its text form, by which its own programs find the newest."""
@@ -121,3 +144,11 @@ class _Store:
             (self.folder / f"ckpt-{step}.index").unlink()
             for data in self.folder.glob(f"ckpt-{step}.data-*"):
                 data.unlink()
+
+
+def _link(path: Path, other: Path) -> None:
+    """The file under another name as well; a copy where the file system has no links."""
+    try:
+        os.link(path, other)
+    except OSError:
+        shutil.copyfile(path, other)

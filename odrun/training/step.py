@@ -54,6 +54,11 @@ class Trainer:
             "rate_scale": self._rate_scale,
         }
 
+    @property
+    def keeps_averages(self) -> bool:
+        """Whether the pipeline keeps moving averages of the weights."""
+        return bool(self._averages)
+
     def learning_rate(self) -> float:
         """The learning rate of the next step."""
         return float(self._rate())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,36 @@ def test_the_best_weights_come_back_after_further_training(built: Any, tmp_path:
     checkpoints.restore_best()
 
     np.testing.assert_array_equal(kernel.numpy(), best)
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_the_best_is_the_checkpoint_of_its_step_where_there_is_one(
+    has_links: bool, built: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints = Checkpoints(built.trainer, folder=tmp_path / "all", best=tmp_path / "best", keep=1)
+    if not has_links:
+        monkeypatch.setattr(os, "link", refuse)
+    kernel = first_kernel(built.trainer)
+    best = kernel.numpy().copy()
+    checkpoints.save(10)
+    checkpoints.save_best(10)
+    kernel.assign(best + 1)
+    checkpoints.save(20)
+
+    assert steps_in(tmp_path / "all") == [20]
+    assert tf.train.latest_checkpoint(str(tmp_path / "best")) == str(tmp_path / "best" / "ckpt-10")
+    checkpoints.restore_best()
+    np.testing.assert_array_equal(kernel.numpy(), best)
+    kernel.assign(best + 2)
+    checkpoints.save_best(30)
+    kernel.assign(best)
+    checkpoints.restore_best()
+    np.testing.assert_array_equal(kernel.numpy(), best + 2, "no checkpoint of its step was there: written")
+    kernel.assign(best)
+
+
+def refuse(source: Path, target: Path) -> None:
+    raise OSError(f"{source} and {target}: no links here")
 
 
 def test_a_checkpoint_that_cannot_be_written_fails_the_run_and_names_the_folder(built: Any, tmp_path: Path) -> None:
