@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TextIO
 
 from odrun.annotations.classes import ClassMap, class_map, unify
-from odrun.annotations.digests import FileContent
+from odrun.annotations.digests import Contents
 from odrun.annotations.duplicates import note_duplicates
-from odrun.annotations.files import ListedFile
+from odrun.annotations.files import Listing
 from odrun.annotations.gathering import Gathered, KeptImage, Place, gather, spooled
 from odrun.annotations.keypoint_slots import KeypointSlots
 from odrun.annotations.losses import Losses
@@ -51,14 +51,9 @@ class Source:
 
     format_name: str
     folder: Path
-    files: tuple[ListedFile, ...]
-    contents: Mapping[str, FileContent]
+    files: Listing
+    contents: Contents
     fingerprint: str
-
-    @property
-    def readable(self) -> list[ListedFile]:
-        """The files of the format that could be read."""
-        return [file for file in self.files if file.name in self.contents]
 
 
 class Making:
@@ -122,7 +117,7 @@ class Making:
     def _gathered(self, spool: Path, workers: Workers) -> Gathered:
         source = self._source
         reader = READERS[source.format_name]
-        readable = source.readable
+        readable = source.contents.files
         total = sum(file.is_image for file in readable)
         with spool.open("wb") as stream:
             gathered = gather(

@@ -14,7 +14,7 @@ from PIL import Image
 
 from odrun import compat
 from odrun.annotations.coco import read_coco
-from odrun.annotations.files import ListedFile
+from odrun.annotations.files import Listing
 from odrun.annotations.gathering import Place, kept_image
 from odrun.annotations.images import as_stored, inspect_image
 from odrun.annotations.keypoint_slots import NO_KEYPOINTS, KeypointSlots
@@ -215,7 +215,7 @@ def test_a_coco_file_becomes_the_record_of_the_od_api_s_own_converter(tf, tmp_pa
 
     held = [each | {"keypoints": seen} if each["id"] == 1 else each for each in annotations]
     (tmp_path / "a.json").write_text(json.dumps({"images": [stated], "annotations": held, "categories": [person]}))
-    files = [ListedFile(name, tmp_path) for name in ("a.jpg", "a.json")]
+    files = Listing.of(tmp_path, ("a.jpg", "a.json"))
     (read,) = read_coco(files, ProblemLog())
     boxes = tuple(
         Box(
