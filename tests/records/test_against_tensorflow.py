@@ -15,8 +15,8 @@ from PIL import Image
 from odrun import compat
 from odrun.annotations.coco import read_coco
 from odrun.annotations.files import Listing
-from odrun.annotations.gathering import Place, kept_image
 from odrun.annotations.images import as_stored, inspect_image
+from odrun.annotations.kept import KeptImage, Place
 from odrun.annotations.keypoint_slots import NO_KEYPOINTS, KeypointSlots
 from odrun.annotations.model import AnnotatedImage, Box, Keypoint, Polygons, RunLengths
 from odrun.annotations.parallel import Workers
@@ -63,7 +63,7 @@ def prepared(tmp_path: Path):
                 blob = pickle.dumps(each)
                 place = Place(spool.tell(), len(blob))
                 spool.write(blob)
-                kept[part].append(kept_image(each.name, (), None, b"", 0, each.size_bytes, False, (), place))
+                kept[part].append(KeptImage(each.name, (), None, b"", 0, each.size_bytes, 0, (), place))
     folder = tmp_path / "records [of] 1*"
     folder.mkdir()
     names = {"cat": "cat", "dög": "dög"}
