@@ -32,8 +32,10 @@ from odrun.annotations.coco_file import (
     shown,
 )
 from odrun.annotations.coco_objects import box_as_read, keypoints_as_read, stated_number
-from odrun.annotations.files import IMAGE_SUFFIXES, ListedFile, beginning
+from odrun.annotations.file_index import FileWords
+from odrun.annotations.files import IMAGE_SUFFIXES, ListedFile, Listing, beginning
 from odrun.annotations.image_paths import ImagePaths
+from odrun.annotations.lookup import USED
 from odrun.annotations.model import ImageAsRead, Keypoint
 from odrun.annotations.named_parts import parts_by_name
 from odrun.annotations.problems import Policy, ProblemLog
@@ -63,21 +65,21 @@ def recognizes(files: Sequence[ListedFile]) -> bool:
     return any(_looks_like_coco(file) for file in files if file.suffix == ".json")
 
 
-def read_coco(files: list[ListedFile], problems: ProblemLog) -> Iterator[ImageAsRead]:
+def read_coco(files: Listing, problems: ProblemLog) -> Iterator[ImageAsRead]:
     """Read every JSON file among `files`; what is wrong with an entry is noted and that one left out.
 
     The split is the data's own where words like `train` and `val` in the files' names or folders tell both parts, else
     `split` is None throughout.
     """
-    images = [file for file in files if file.is_image]
+    images = files.where(lambda file: file.is_image)
     documents = [file for file in files if file.suffix == ".json"]
     coco = [file for file in documents if _looks_like_coco(file)]
     parts = parts_by_name(coco)
     paths = ImagePaths(images, coco)
     keypoint_files = _keypoint_files(coco)
-    used: set[str] = set()
+    used = FileWords(images)
     # Image → the fault that it is left out for; of the others it is that of a file that could not be read, if any.
-    left_out: dict[str, str] = {}
+    left_out = FileWords(images)
     of_others = ""
     for file in documents:
         if file in keypoint_files.values():
@@ -92,14 +94,14 @@ def read_coco(files: list[ListedFile], problems: ProblemLog) -> Iterator[ImageAs
             boxes = len(document.annotations)
             problems.add("annotation_outside_split", file.path, "is in no part of the split", boxes_lost=boxes)
             stated = _stated_images(document, paths, ProblemLog())
-            left_out |= dict.fromkeys(_names(stated), "annotation_outside_split")
+            left_out.update(dict.fromkeys(_names(stated), "annotation_outside_split"))
             continue
         stated = _stated_images(document, paths, problems)
         keypoints = _keypoints_by_id(keypoint_files.get(file.name), problems)
         for image in _images(document, stated, keypoints, None if parts is None else parts[file.name], problems):
-            used.add(image.name)
+            used[image.name] = USED
             yield image
-        left_out |= dict.fromkeys(_names(stated), "malformed_annotation")
+        left_out.update(dict.fromkeys(_names(stated), "malformed_annotation"))
     for listed in images:
         if listed.name in used:
             continue

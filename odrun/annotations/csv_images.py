@@ -10,7 +10,8 @@ import posixpath
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePosixPath
 
-from odrun.annotations.files import ListedFile
+from odrun.annotations.file_index import FileIndex
+from odrun.annotations.files import ListedFile, Listing
 from odrun.annotations.lookup import ImageIndex, plain
 from odrun.annotations.named_parts import in_part_folders
 from odrun.annotations.problems import ProblemLog
@@ -26,10 +27,9 @@ def plain_path(stated_name: str) -> str:
 class TableImages:
     """The images of a data set, to be found by the names in `tables`."""
 
-    def __init__(self, images: Iterable[ListedFile], tables: Iterable[ListedFile]) -> None:
-        images = list(images)
-        self._by_path = {image.name: image for image in images}
-        self._by_folded_path = {plain(image.name): image for image in images}
+    def __init__(self, images: Listing, tables: Iterable[ListedFile]) -> None:
+        self._images = images
+        self._by_folded_path = FileIndex(images, lambda image: plain(image.name))
         self._index = ImageIndex(images, [in_part_folders(table) for table in tables])
 
     def find_all(
@@ -60,10 +60,12 @@ class TableImages:
 
     def _at_path(self, table: ListedFile, name: str) -> ListedFile | None:
         paths = [posixpath.normpath(posixpath.join(posixpath.dirname(table.name), name)), name]
-        for images, fold in ((self._by_path, str), (self._by_folded_path, plain)):
-            for path in paths:
-                if (image := images.get(fold(path))) is not None:
-                    return image
+        for path in paths:
+            if (place := self._images.place(path)) is not None:
+                return self._images[place]
+        for path in paths:
+            if alike := self._by_folded_path.find(plain(path)):
+                return alike[-1]
         return None
 
     def _elsewhere(self, table: ListedFile, name: str) -> ListedFile | None:

@@ -18,8 +18,9 @@ import numpy.typing as npt
 
 from odrun.annotations.csv_images import TableImages, plain_path, shown
 from odrun.annotations.csv_rows import UNDECODABLE, CsvLines, FaultyRowError, open_text, rows, split_line
-from odrun.annotations.files import IMAGE_SUFFIXES, ListedFile
-from odrun.annotations.lookup import note_unused
+from odrun.annotations.file_index import FileWords
+from odrun.annotations.files import IMAGE_SUFFIXES, ListedFile, Listing
+from odrun.annotations.lookup import USED, note_unused
 from odrun.annotations.model import BoxAsRead, ImageAsRead
 from odrun.annotations.named_parts import parts_by_name
 from odrun.annotations.problems import ProblemLog
@@ -47,31 +48,30 @@ def recognizes(files: Sequence[ListedFile]) -> bool:
     return any(map(_is_nearly_a_table, tables[:_TABLES_LOOKED_AT]))
 
 
-def read_csv(files: list[ListedFile], problems: ProblemLog) -> Iterator[ImageAsRead]:
+def read_csv(files: Listing, problems: ProblemLog) -> Iterator[ImageAsRead]:
     """Read every table among `files`; what is wrong with a row is noted and the row left out.
 
     The images of a table come in the order of their first rows. The split is the data's own where words like `train`
     and `test` in the tables' names or folders tell both parts, else `split` is None throughout.
     """
-    images = [file for file in files if file.is_image]
+    images = files.where(lambda file: file.is_image)
     tables = [file for file in files if file.suffix == ".csv" and _is_table(file, problems)]
     parts = parts_by_name(tables)
     lookup = TableImages(images, tables)
-    used: set[str] = set()
-    left_out: dict[str, str] = {}
+    used, left_out = FileWords(images), FileWords(images)
     for table in tables:
         is_used = parts is None or table.name in parts
         log = problems if is_used else ProblemLog()
         content = _read_table(table, log)
         lines = {named.stated: named.line for named in content.images}
         found = lookup.find_all(table, lines, content.boxes_of, log)
-        left_out |= {file.name: "malformed_annotation" if is_used else _OUTSIDE for file in found.values()}
+        left_out.update({file.name: "malformed_annotation" if is_used else _OUTSIDE for file in found.values()})
         if not is_used:
             boxes = sum(log.lost.boxes.values()) + sum(map(content.boxes_of, found))
             problems.add(_OUTSIDE, table.path, "is in no part of the split", boxes_lost=boxes)
             continue
         for image in content.images_as_read(table, found, None if parts is None else parts[table.name]):
-            used.add(image.name)
+            used[image.name] = USED
             yield image
     note_unused(images, used, lambda image: left_out.get(image.name), problems)
 

@@ -1,33 +1,38 @@
 """What files hold, remembered: a file of the same size, times and place as before is not read again.
 
 A file that changed within two seconds of being read is not remembered, as its clock might not show a later change.
+All of it lies on disk: a data set may have more files than memory has room for.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import struct
+import tempfile
 import time
+import weakref
 import zlib
-from array import array
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import chain, islice
 from pathlib import Path
+from typing import BinaryIO
 
-from odrun.annotations.files import ListedFile
+from odrun.annotations.files import ListedFile, Listing
 from odrun.annotations.parallel import map_in_order
 from odrun.annotations.problems import ProblemLog
-from odrun.runs.files import write_whole
+from odrun.annotations.rows import Rows
+from odrun.runs.files import whole_file
 
 CHUNK_FILES = 64
 _FRESH_NS = 2_000_000_000
-_DIGEST_BYTES = 32
-_MAGIC = b"odrun digests 2\n"
+_MAGIC = b"odrun digests 3\n"
 _HEAD = struct.Struct("<16sIQ")
-_ENTRY = struct.Struct("<QqqQ32s")
+# Stamp, digest, and the length of the name, which follows.
+_ENTRY = struct.Struct("<QqqQ32sI")
+_CONTENT = struct.Struct("<32sQ")
 Stamp = tuple[int, int, int, int]
 
 
@@ -40,125 +45,130 @@ class FileContent:
 
 
 class Contents(Mapping[str, FileContent]):
-    """What files hold, by name, held in 40 bytes a file beside the names."""
+    """What `files` hold, by name; `rows` has digest and size of each, in their order."""
 
-    def __init__(self, contents: Iterable[tuple[str, FileContent]]) -> None:
-        names: list[str] = []
-        digests, sizes = bytearray(), array("q")
-        for name, content in contents:
-            names.append(name)
-            digests += bytes.fromhex(content.sha256)
-            sizes.append(content.size_bytes)
-        order = _order(names)
-        self._names = [names[number] for number in order]
-        self._digests = _reordered(digests, order, _DIGEST_BYTES)
-        self._sizes = array("q", (sizes[number] for number in order))
+    def __init__(self, files: Listing, rows: Rows) -> None:
+        self.files = files
+        self._rows = rows
 
     def __getitem__(self, name: str) -> FileContent:
-        number = _place(self._names, name)
-        if number is None:
+        place = self.files.place(name)
+        if place is None:
             raise KeyError(name)
-        start = number * _DIGEST_BYTES
-        return FileContent(self._digests[start : start + _DIGEST_BYTES].hex(), self._sizes[number])
+        digest, size_bytes = self._rows[place]
+        return FileContent(digest.hex(), size_bytes)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and _place(self._names, name) is not None
+        return isinstance(name, str) and self.files.place(name) is not None
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return self.files.names()
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self.files)
 
 
 class KnownDigests:
     """Digests by file name and stamp (size, times of change, inode), kept in the file `path` between runs.
 
-    A file that is damaged or not there holds none; `keep` writes what was seen since, whole. The file has an entry for
-    each name, in the order of the names, then the names.
+    A file that is damaged or not there holds none; `keep` writes what was noted, whole. The file has an entry for each
+    name in the order of the names, in which they are to be asked for, and noted.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._names, self._entries = _read(path)
-        self._seen_names: list[str] = []
-        self._seen_entries = bytearray()
+        self._stored, self._known = _opened(path)
+        if self._stored is not None:
+            weakref.finalize(self, self._stored.close)
+        self._ahead = self._next()
+        self._noted = tempfile.TemporaryFile()  # noqa: SIM115 - closed with this object
+        weakref.finalize(self, self._noted.close)
+        self._last = ""
+        self._checksum = self._count = 0
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing was known before."""
-        return not self._names
+        return not self._known[1]
 
-    def find(self, name: str, stamp: Stamp) -> str | None:
-        """The digest of the file of this name, if its stamp is the same as when it was read."""
-        number = _place(self._names, name)
-        if number is None:
+    def find(self, name: str, stamp: Stamp) -> FileContent | None:
+        """What the file of this name holds, if its stamp is the same as when it was read."""
+        while self._ahead is not None and self._ahead[0] < name:
+            self._ahead = self._next()
+        if self._ahead is None or self._ahead[:2] != (name, stamp):
             return None
-        entry = self._entries[number * _ENTRY.size : (number + 1) * _ENTRY.size]
-        *known, digest = _ENTRY.unpack(entry)
-        if tuple(known) != stamp:
-            return None
-        self._see(name, entry)
-        return bytes(digest).hex()
+        return FileContent(self._ahead[2].hex(), stamp[0])
 
     def note(self, name: str, stamp: Stamp, content: FileContent) -> None:
-        """Remember what a file holds that was read just now."""
+        """Remember what a file holds that was found, or read just now; ValueError for a name out of its order."""
+        if name <= self._last:
+            raise ValueError(f"{name!r} comes after {self._last!r}")
+        self._last = name
         if time.time_ns() - max(stamp[1], stamp[2]) > _FRESH_NS:
-            self._see(name, _ENTRY.pack(*stamp, bytes.fromhex(content.sha256)))
+            encoded = name.encode("utf-8", "surrogateescape")
+            entry = _ENTRY.pack(*stamp, bytes.fromhex(content.sha256), len(encoded)) + encoded
+            self._noted.write(entry)
+            self._checksum = zlib.crc32(entry, self._checksum)
+            self._count += 1
 
     def keep(self) -> None:
-        """Write what was found and noted to the file; raises OSError where that cannot be."""
-        order = _order(self._seen_names)
-        names = [self._seen_names[number] for number in order]
-        entries = _reordered(self._seen_entries, order, _ENTRY.size)
-        if (names, entries) != (self._names, self._entries):
-            text = "\0".join(names).encode("utf-8", "surrogateescape")
-            head = _HEAD.pack(_MAGIC, zlib.crc32(text, zlib.crc32(entries)), len(names))
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(self._path, b"".join((head, entries, text)))
+        """Write what was noted to the file; raises OSError where that cannot be."""
+        head = _HEAD.pack(_MAGIC, _checksum_with(self._count, self._checksum), self._count)
+        if self._known != (self._checksum, self._count):
+            self._noted.seek(0)
+            with whole_file(self._path) as temporary, temporary.open("wb") as stream:
+                stream.write(head)
+                shutil.copyfileobj(self._noted, stream)
 
-    def _see(self, name: str, entry: bytes) -> None:
-        self._seen_names.append(name)
-        self._seen_entries += entry
+    def _next(self) -> tuple[str, Stamp, bytes] | None:
+        head = b"" if self._stored is None else self._stored.read(_ENTRY.size)
+        if self._stored is None or not head:
+            return None
+        *stamp, digest, length = _ENTRY.unpack(head)
+        name = self._stored.read(length).decode("utf-8", "surrogateescape")
+        return name, (stamp[0], stamp[1], stamp[2], stamp[3]), digest
 
 
-def read_contents(files: Sequence[ListedFile], problems: ProblemLog, known: KnownDigests, *, workers: int) -> Contents:
+def read_contents(files: Listing, problems: ProblemLog, known: KnownDigests, *, workers: int) -> Contents:
     """The content of every file; one that cannot be read is noted as a problem and left out."""
-    found = Contents((file.name, content) for file in files if (content := _remembered(file, known)) is not None)
-    unknown = [file for file in files if file.name not in found]
-    if not unknown:
-        return found
-    return Contents(chain(found.items(), _read_unknown(unknown, problems, known, workers)))
-
-
-def _read_unknown(
-    files: Sequence[ListedFile], problems: ProblemLog, known: KnownDigests, workers: int
-) -> Iterator[tuple[str, FileContent]]:
-    chunks = (files[start : start + CHUNK_FILES] for start in range(0, len(files), CHUNK_FILES))
-    read = chain.from_iterable(map_in_order(_read_all, chunks, workers=workers))
+    rows = Rows(tempfile.TemporaryFile(), _CONTENT)  # noqa: SIM115 - closed with the rows
+    unreadable = set()
+    read = chain.from_iterable(map_in_order(_read_all, _chunks(files, known), workers=workers))
     for file, content in zip(files, read, strict=True):
         if isinstance(content, OSError):
             message = f"cannot be read: {content.strerror}"
             problems.add("unreadable_file", file.path, message, images_lost=int(file.is_image))
+            unreadable.add(file.name)
         else:
             stamp, held = content
             known.note(file.name, stamp, held)
-            yield file.name, held
+            rows.append(bytes.fromhex(held.sha256), held.size_bytes)
+    return Contents(files.where(lambda file: file.name not in unreadable) if unreadable else files, rows)
 
 
-def _remembered(file: ListedFile, known: KnownDigests) -> FileContent | None:
+_Read = tuple[Stamp, FileContent]
+
+
+def _chunks(files: Listing, known: KnownDigests) -> Iterator[list[tuple[ListedFile, _Read | None]]]:
+    """Files, each with what is remembered of it."""
+    rest = iter(files)
+    while chunk := [(file, _remembered(file, known)) for file in islice(rest, CHUNK_FILES)]:
+        yield chunk
+
+
+def _remembered(file: ListedFile, known: KnownDigests) -> _Read | None:
     if known.is_empty:
         return None
     try:
         stamp = _stamp(os.stat(f"{file.root}/{file.name}"))  # noqa: PTH116 - a path takes ten times as long
     except OSError:
         return None
-    sha256 = known.find(file.name, stamp)
-    return None if sha256 is None else FileContent(sha256, stamp[0])
+    content = known.find(file.name, stamp)
+    return None if content is None else (stamp, content)
 
 
-def _read_all(files: Sequence[ListedFile]) -> list[tuple[Stamp, FileContent] | OSError]:
-    return [_read_now(file) for file in files]
+def _read_all(files: Sequence[tuple[ListedFile, _Read | None]]) -> list[_Read | OSError]:
+    return [remembered or _read_now(file) for file, remembered in files]
 
 
 def _read_now(file: ListedFile) -> tuple[Stamp, FileContent] | OSError:
@@ -178,34 +188,26 @@ def _stamp(status: os.stat_result) -> Stamp:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
-def _read(path: Path) -> tuple[list[str], bytes]:
-    """Names and their entries; none out of a file that is not there, not whole or of another layout."""
+def _opened(path: Path) -> tuple[BinaryIO | None, tuple[int, int]]:
+    """The entries, and their checksum and number; none out of a file that is not there, not whole or of another
+    layout."""
     try:
-        stored = path.read_bytes()
-        magic, checksum, count = _HEAD.unpack_from(stored)
+        stream = path.open("rb")
+    except OSError:
+        return None, (0, 0)
+    try:
+        magic, checksum, count = _HEAD.unpack(stream.read(_HEAD.size))
+        of_entries = 0
+        while piece := stream.read(1 << 16):
+            of_entries = zlib.crc32(piece, of_entries)
+        stream.seek(_HEAD.size)
+        if magic == _MAGIC and _checksum_with(count, of_entries) == checksum:
+            return stream, (of_entries, count)
     except (OSError, struct.error):
-        return [], b""
-    held = stored[_HEAD.size :]
-    names = held[count * _ENTRY.size :].decode("utf-8", "surrogateescape").split("\0")
-    if magic != _MAGIC or zlib.crc32(held) != checksum or len(names) != count:
-        return [], b""
-    return names, held[: count * _ENTRY.size]
+        pass
+    stream.close()
+    return None, (0, 0)
 
 
-def _order(names: Sequence[str]) -> Sequence[int]:
-    """The numbers of names in the order of these, which most often is theirs."""
-    if all(one <= other for one, other in pairwise(names)):
-        return range(len(names))
-    return sorted(range(len(names)), key=names.__getitem__)
-
-
-def _reordered(entries: bytearray, order: Sequence[int], size_bytes: int) -> bytes:
-    if isinstance(order, range):
-        return bytes(entries)
-    return b"".join(bytes(entries[number * size_bytes : (number + 1) * size_bytes]) for number in order)
-
-
-def _place(names: Sequence[str], name: str) -> int | None:
-    """Where a name stands among sorted ones."""
-    number = bisect_left(names, name)
-    return number if number < len(names) and names[number] == name else None
+def _checksum_with(count: int, of_entries: int) -> int:
+    return zlib.crc32(struct.pack("<Q", count), of_entries)

@@ -1,16 +1,23 @@
-"""A data set's folder as a listing: every file below it, sorted, without hidden ones."""
+"""A data set's folder as a listing: every file below it, sorted, without hidden ones.
+
+A listing holds a few bytes of each file, and makes `ListedFile`s as they are asked for.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import overload
 
+from odrun.annotations.packed_names import PackedNames
 from odrun.annotations.problems import ProblemLog
 
 IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"))
@@ -18,10 +25,7 @@ IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".w
 
 @dataclass(frozen=True, slots=True)
 class ListedFile:
-    """A file below the data set's folder `root`: `name` is its path below that, with slashes.
-
-    There are as many as a data set has files, so that no more than this is held of each.
-    """
+    """A file below the data set's folder `root`: `name` is its path below that, with slashes."""
 
     name: str
     root: Path
@@ -59,13 +63,69 @@ class ListedFile:
         return self.suffix in IMAGE_SUFFIXES
 
 
-def list_files(root: Path, problems: ProblemLog) -> list[ListedFile]:
+class Listing(Sequence[ListedFile]):
+    """Files below `root`, sorted by name: those of `names` that have `numbers` (ascending) among these.
+
+    Of one that is chosen out of another no more than the numbers is held.
+    """
+
+    def __init__(self, root: Path, names: PackedNames, numbers: Sequence[int]) -> None:
+        self.root = root
+        self._names = names
+        self._numbers = numbers
+
+    @classmethod
+    def of(cls, root: Path, names: Iterable[str]) -> Listing:
+        """The files of these names, which may come in any order."""
+        packed = PackedNames(names)
+        return cls(root, packed, range(len(packed)))
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, place: int) -> ListedFile: ...
+    @overload
+    def __getitem__(self, place: slice) -> Listing: ...
+    def __getitem__(self, place: int | slice) -> ListedFile | Listing:
+        if isinstance(place, slice):
+            return Listing(self.root, self._names, self._numbers[place])
+        return ListedFile(self._names[self._numbers[place]], self.root)
+
+    def __iter__(self) -> Iterator[ListedFile]:
+        root = self.root
+        return (ListedFile(name, root) for name in self.names())
+
+    def names(self) -> Iterator[str]:
+        """The names of the files."""
+        whole = len(self._numbers) == len(self._names)
+        return iter(self._names) if whole else (self._names[number] for number in self._numbers)
+
+    def where(self, holds: Callable[[ListedFile], bool]) -> Listing:
+        """Those of the files that something holds of."""
+        chosen = (number for number, file in zip(self._numbers, self, strict=True) if holds(file))
+        return Listing(self.root, self._names, array("I", chosen))
+
+    def place(self, name: str) -> int | None:
+        """The place of the file of a name, from 0; None of one that is not among them."""
+        number = self._names.number(name)
+        if number is None:
+            return None
+        place = bisect_left(self._numbers, number)
+        return place if place < len(self._numbers) and self._numbers[place] == number else None
+
+    def name_of(self, path: Path) -> str:
+        """The name of a file at a path below the root."""
+        return str(path)[len(str(self.root / "-")) - 1 :]
+
+
+def list_files(root: Path, problems: ProblemLog) -> Listing:
     """All files below `root`, sorted by name.
 
     Hidden files and folders are passed over; links to folders are followed, each real folder once. A folder that may
     not be read is noted as a problem, and so is what is no file (a device or a pipe has no end).
     """
-    return [ListedFile(name, root) for name in sorted(_names(root, problems))]
+    return Listing.of(root, _names(root, problems))
 
 
 def beginning(file: ListedFile, *, size_bytes: int = 4096) -> bytes:
@@ -107,20 +167,22 @@ def _names(root: Path, problems: ProblemLog) -> Iterator[str]:
         if real in seen:
             continue
         seen.add(real)
+        within = f"{name}/" if name else ""
+        below: dict[_Kind, list[str]] = {_Kind.FOLDER: [], _Kind.OTHER: []}
         try:
             with os.scandir(folder) as entries:
-                found = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda e: e.name)
+                for entry in entries:
+                    if not entry.name.startswith("."):
+                        kind = _kind(entry)
+                        if kind is _Kind.FILE:
+                            yield within + entry.name
+                        else:
+                            below[kind].append(within + entry.name)
         except OSError as error:
             problems.add("unreadable_file", folder, f"cannot be read: {error.strerror}")
-            continue
-        within = f"{name}/" if name else ""
-        kinds = [(within + entry.name, _kind(entry)) for entry in found]
-        waiting += [below for below, kind in reversed(kinds) if kind is _Kind.FOLDER]
-        for below, kind in kinds:
-            if kind is _Kind.FILE:
-                yield below
-            elif kind is _Kind.OTHER:
-                problems.add("unused_file", root / below, "is neither a file nor a folder")
+        waiting += sorted(below[_Kind.FOLDER], reverse=True)
+        for other in sorted(below[_Kind.OTHER]):
+            problems.add("unused_file", root / other, "is neither a file nor a folder")
 
 
 class _Kind(Enum):

@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from itertools import takewhile
 from pathlib import PurePosixPath
 
-from odrun.annotations.files import ListedFile
+from odrun.annotations.file_index import FileIndex
+from odrun.annotations.files import ListedFile, Listing
 from odrun.annotations.lookup import KIND_WORDS, TRAIN_WORDS, VALIDATION_WORDS, plain
 
 _TEST_WORDS = frozenset(("test", "testing"))
@@ -28,10 +29,8 @@ _Folders = tuple[str, ...]
 class ImagePaths:
     """The images of a data set, to be found by the paths that annotation files state."""
 
-    def __init__(self, images: Iterable[ListedFile], annotations: Iterable[ListedFile]) -> None:
-        self._by_name: dict[str, list[ListedFile]] = {}
-        for image in images:
-            self._by_name.setdefault(plain(image.file_name), []).append(image)
+    def __init__(self, images: Listing, annotations: Iterable[ListedFile]) -> None:
+        self._by_name = FileIndex(images, lambda image: plain(image.file_name))
         self._homes = {_place(_folders(file.name)) for file in annotations}
 
     def find(self, annotation: ListedFile, stated: str) -> ListedFile | None:
@@ -39,7 +38,7 @@ class ImagePaths:
         *folders, name = (part for part in ("", *stated.replace("\\", "/").split("/")) if part not in (".", ".."))
         wanted = tuple(plain(folder) for folder in folders if folder)
         ranked = []
-        for image in self._by_name.get(plain(name), []):
+        for image in self._by_name.find(plain(name)):
             rank = self._rank(image, wanted, annotation)
             if rank is not None:
                 ranked.append(((*rank, image.file_name != name), image))

@@ -12,8 +12,9 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from odrun.annotations.files import IMAGE_SUFFIXES, ListedFile, beginning, read_bounded
-from odrun.annotations.lookup import ImageIndex, given_split, note_unused
+from odrun.annotations.file_index import FileWords
+from odrun.annotations.files import IMAGE_SUFFIXES, ListedFile, Listing, beginning, read_bounded
+from odrun.annotations.lookup import USED, ImageIndex, given_split, note_unused
 from odrun.annotations.model import BoxAsRead, ImageAsRead, Polygons
 from odrun.annotations.problems import ProblemLog
 
@@ -37,16 +38,16 @@ def recognizes(files: Sequence[ListedFile]) -> bool:
     return any(b'"shapes"' in beginning(file) for file in files if file.suffix == ".json")
 
 
-def read_labelme(files: list[ListedFile], problems: ProblemLog) -> Iterator[ImageAsRead]:
+def read_labelme(files: Listing, problems: ProblemLog) -> Iterator[ImageAsRead]:
     """Read every annotation among `files`; what is wrong with one, or with a shape of it, is noted and that left out.
 
     The split is that of folders named `train` and `val`, `valid`, `validation` or `test`, if there are both.
     """
-    annotations = [file for file in files if file.suffix == ".json"]
-    images = [file for file in files if file.is_image]
+    annotations = files.where(lambda file: file.suffix == ".json")
+    images = files.where(lambda file: file.is_image)
     parts = given_split(annotations)
     index = ImageIndex(images, annotations)
-    used = set()
+    used = FileWords(images)
     left_out = {}
     for annotation in annotations:
         objects = 0
@@ -63,7 +64,7 @@ def read_labelme(files: list[ListedFile], problems: ProblemLog) -> Iterator[Imag
             problems.add(error.fault, annotation.path, str(error), line=error.line, boxes_lost=objects)
             left_out[annotation.stem] = error.fault
         else:
-            used.add(image.name)
+            used[image.name] = USED
             yield image
     note_unused(images, used, lambda image: left_out.get(image.stem), problems)
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Container, Iterable
 from functools import cached_property, lru_cache
-from itertools import chain
 from pathlib import PurePosixPath
 
-from odrun.annotations.files import ListedFile
+from odrun.annotations.file_index import FileIndex, FileWords
+from odrun.annotations.files import ListedFile, Listing
 from odrun.annotations.model import TRAIN, VALIDATION
 from odrun.annotations.problems import ProblemLog
 
@@ -25,18 +25,16 @@ KIND_WORDS = frozenset(
 )
 TRAIN_WORDS = frozenset(("train", "training"))
 VALIDATION_WORDS = ("val", "valid", "validation", "eval", "test", "testing")
+USED = "used"
 
 
 class ImageIndex:
     """Finds image files by the name an annotation gives and the place it lies in."""
 
-    def __init__(self, images: Iterable[ListedFile], annotations: Iterable[ListedFile]) -> None:
-        self._at_place: dict[tuple[str, ...], dict[str, tuple[ListedFile, ...]]] = {}
+    def __init__(self, images: Listing, annotations: Iterable[ListedFile]) -> None:
+        self._images = images
         self._annotated_places = {_place(file) for file in annotations}
-        for image in images:
-            by_stem, stem = self._at_place.setdefault(_place(image), {}), plain(image.stem)
-            # A list would have room for more, which hardly any has.
-            by_stem[stem] = (*by_stem.get(stem, ()), image)
+        self._by_stem_at_place = FileIndex(images, lambda image: f"{_place(image)}/{plain(image.stem)}")
 
     def find(self, annotation: ListedFile, stated_name: str) -> ListedFile | None:
         """The image that `annotation` means by `stated_name` (a file name, perhaps with folders, perhaps empty).
@@ -44,47 +42,47 @@ class ImageIndex:
         Looked for by that name at the annotation's place, then by the annotation's own stem there, then by that name
         in the whole data set if it is unique and lies where no annotations lie. None where nothing is found.
         """
-        by_stem = self._at_place.get(_place(annotation), {})
+        place = _place(annotation)
         stated = PurePosixPath(stated_name.replace("\\", "/"))
         candidates = (
-            _named(stated.name, by_stem.get(plain(stated.stem), ()))
-            or (by_stem.get(plain(stated.name), ()) if stated.name and not stated.suffix else ())
-            or by_stem.get(plain(annotation.stem), ())
+            _named(stated.name, self._at(place, stated.stem))
+            or (self._at(place, stated.name) if stated.name and not stated.suffix else ())
+            or self._at(place, annotation.stem)
         )
         if candidates:
             return min(candidates, key=lambda image: _distance(image, annotation, stated.name))
-        elsewhere = self._anywhere.get(plain(stated.name), [])
+        elsewhere = self._anywhere.find(plain(stated.name))
         if len(elsewhere) == 1 and _place(elsewhere[0]) not in self._annotated_places:
             return elsewhere[0]
         return None
 
+    def _at(self, place: str, stem: str) -> list[ListedFile]:
+        return self._by_stem_at_place.find(f"{place}/{plain(stem)}")
+
     @cached_property
-    def _anywhere(self) -> dict[str, list[ListedFile]]:
-        found: dict[str, list[ListedFile]] = {}
-        for by_stem in self._at_place.values():
-            for image in chain.from_iterable(by_stem.values()):
-                found.setdefault(plain(image.file_name), []).append(image)
-        return found
+    def _anywhere(self) -> FileIndex:
+        return FileIndex(self._images, lambda image: plain(image.file_name))
 
 
-def given_split(annotations: list[ListedFile]) -> dict[str, str] | None:
+def given_split(annotations: Listing) -> FileWords | None:
     """Annotation name → part, read off folders named like `train` and `val`; None unless both are there.
 
     `val`, `valid`, `validation` and `eval` come before `test`: where both lie beside `train`, `test` stays unused.
     """
-    folders = {file.name: frozenset(map(str.lower, PurePosixPath(file.name).parts[:-1])) for file in annotations}
+    folders = {folder: _words(folder) for folder in {file.folder for file in annotations}}
     present: frozenset[str] = frozenset().union(*folders.values())
     held_back = [word for word in VALIDATION_WORDS if word in present]
     if not held_back or not TRAIN_WORDS & present:
         return None
     tests = frozenset(("test", "testing"))
     chosen = frozenset(word for word in held_back if word not in tests) or frozenset(held_back)
-    parts = {}
-    for name, words in folders.items():
+    parts = FileWords(annotations)
+    for file in annotations:
+        words = folders[file.folder]
         if words & chosen:
-            parts[name] = VALIDATION
+            parts[file.name] = VALIDATION
         elif words & TRAIN_WORDS:
-            parts[name] = TRAIN
+            parts[file.name] = TRAIN
     return parts
 
 
@@ -110,13 +108,17 @@ def _named(name: str, images: Iterable[ListedFile]) -> tuple[ListedFile, ...]:
     return tuple(image for image in images if plain(image.file_name) == plain(name))
 
 
-def _place(file: ListedFile) -> tuple[str, ...]:
+def _words(folder: str) -> frozenset[str]:
+    return frozenset(folder.lower().split("/"))
+
+
+def _place(file: ListedFile) -> str:
     return _place_of_folder(file.folder)
 
 
-@lru_cache(maxsize=1 << 16)
-def _place_of_folder(folder: str) -> tuple[str, ...]:
-    return tuple(part for part in map(plain, folder.split("/")) if part and part not in KIND_WORDS)
+@lru_cache(maxsize=1 << 10)
+def _place_of_folder(folder: str) -> str:
+    return "/".join(part for part in map(plain, folder.split("/")) if part and part not in KIND_WORDS)
 
 
 def plain(name: str) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
-from odrun.annotations.files import ListedFile
+from odrun.annotations.files import ListedFile, Listing
 from odrun.annotations.lookup import TRAIN_WORDS, VALIDATION_WORDS, given_split
 
 _PART_WORDS = TRAIN_WORDS | frozenset(VALIDATION_WORDS)
@@ -22,7 +22,7 @@ def parts_by_name(files: Iterable[ListedFile]) -> dict[str, str] | None:
     Words rank as in `given_split`. A word counts where no letter adjoins it: in `train2017.csv`, not in `trainer.csv`.
     """
     moved = {in_part_folders(file).name: file for file in files}
-    parts = given_split([ListedFile(name, file.root) for name, file in moved.items()])
+    parts = given_split(Listing.of(Path(), moved))
     return None if parts is None else {moved[name].name: part for name, part in parts.items()}
 
 

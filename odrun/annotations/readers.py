@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from odrun.annotations import coco, csv_table, labelme, voc, yolo
-from odrun.annotations.files import ListedFile
+from odrun.annotations.files import Listing
 from odrun.annotations.model import ImageAsRead
 from odrun.annotations.problems import ProblemLog
 from odrun.errors import InputError
@@ -22,8 +22,8 @@ class Reader:
     `looks_for` says what it needs, and `is_whole` that its boxes are counted in whole pixels.
     """
 
-    read: Callable[[list[ListedFile], ProblemLog], Iterator[ImageAsRead]]
-    recognizes: Callable[[Sequence[ListedFile]], bool]
+    read: Callable[[Listing, ProblemLog], Iterator[ImageAsRead]]
+    recognizes: Callable[[Listing], bool]
     suffixes: frozenset[str]
     looks_for: str
     is_whole: bool
@@ -38,7 +38,7 @@ READERS: dict[str, Reader] = {
 }
 
 
-def read_images(reader: Reader, files: list[ListedFile], problems: ProblemLog) -> Iterator[ImageAsRead]:
+def read_images(reader: Reader, files: Listing, problems: ProblemLog) -> Iterator[ImageAsRead]:
     """The images of a format, and a note on each box with fractions of a pixel where it has whole ones."""
     for image in reader.read(files, problems):
         if reader.is_whole:
@@ -51,7 +51,7 @@ def read_images(reader: Reader, files: list[ListedFile], problems: ProblemLog) -
         yield image
 
 
-def recognized(files: Sequence[ListedFile], folder: Path) -> str:
+def recognized(files: Listing, folder: Path) -> str:
     """The format that the files of `folder` look like.
 
     Raises:

@@ -1,7 +1,8 @@
 """Which images are held back for validation: by the data's own split, by chance, or by fold.
 
-Comes in: of each image its name, its classes and its given part. Goes out: the names held back. Refused: a data set
-that cannot be divided, a `group_by` that is no regular expression or does not fit each name, a fold that is empty.
+Comes in: of each image its name, its classes and its given part. Goes out: the places of those held back. Refused: a
+data set that cannot be divided, a `group_by` that is no regular expression or does not fit each name, a fold that is
+empty.
 
 Chance is a hash of the seed and the image's name (or its group's), so that an image has its place whatever other images
 there are. That alone would leave each class's share to chance, so it is corrected where it strays: a class of two or
@@ -17,9 +18,12 @@ import hashlib
 import math
 import re
 import unicodedata
+from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from odrun.annotations.model import TRAIN, VALIDATION
 from odrun.errors import InputError
@@ -52,8 +56,8 @@ def held_back(
     seed: int,
     group_by: str | None,
     fold: tuple[int, int] | None,
-) -> frozenset[str]:
-    """The names of the validation images; at least one image is in each part.
+) -> Sequence[int]:
+    """The places of the validation images among `facts`, which are sorted by name; at least one is in each part.
 
     Where all images bring a split, it is theirs, and `group_by` is refused; `fold` divides them anew nonetheless.
     Else images with the same group (what the first group of `group_by`, or all of it, finds in the name) share a part.
@@ -83,7 +87,7 @@ def held_back(
         what = f"All {len(facts)} images are of one group; a group is not divided."
         raise InputError(what, where=_GROUP_BY, remedy=_GROUP_REMEDY)
     held = _stratified(units, validation_share) if fold is None else _of_fold(units, fold)
-    return frozenset(name for number in held for name in units[number].names)
+    return array("I", (place for place, unit in enumerate(units.of_image) if held[unit]))
 
 
 def group_pattern(group_by: str) -> re.Pattern[str]:
@@ -110,19 +114,30 @@ def parse_fold(text: str) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Unit:
-    """Images that share a part: their draw (0 to 2**64 - 1), and how many have each class; None stands for all."""
+class _Units:
+    """Images that share a part, in the order of their `draws` (0 to 2**64 - 1), in a few bytes each.
 
-    names: tuple[str, ...]
-    draw: int
-    images_of: Mapping[str | None, int]
+    `kinds` has of each unit which of `images_of` it has: how many images of each class; None stands for all. `of_image`
+    has the unit of each image.
+    """
+
+    draws: Sequence[int]
+    kinds: Sequence[int]
+    images_of: Sequence[Mapping[str | None, int]]
+    of_image: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.draws)
+
+    def __getitem__(self, unit: int) -> Mapping[str | None, int]:
+        return self.images_of[self.kinds[unit]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Aim:
     """How many of a class's `images` are to be held back; `holders` are the units that have some, in order of draws."""
 
-    holders: tuple[int, ...]
+    holders: Sequence[int]
     images: int
     wanted: float
     tolerance: float
@@ -133,8 +148,8 @@ class _Aim:
         return held in (0, self.images), excess
 
 
-def _given(facts: Sequence[SplitFacts]) -> frozenset[str]:
-    held = frozenset(image.name for image in facts if image.split == VALIDATION)
+def _given(facts: Sequence[SplitFacts]) -> Sequence[int]:
+    held = array("I", (place for place, image in enumerate(facts) if image.split == VALIDATION))
     for part, count in ((TRAIN, len(facts) - len(held)), (VALIDATION, len(held))):
         if count == 0:
             raise InputError(
@@ -144,31 +159,42 @@ def _given(facts: Sequence[SplitFacts]) -> frozenset[str]:
     return held
 
 
-def _units(facts: Sequence[SplitFacts], seed: int, pattern: re.Pattern[str] | None) -> list[_Unit]:
+def _units(facts: Sequence[SplitFacts], seed: int, pattern: re.Pattern[str] | None) -> _Units:
     """The groups (single images without a pattern) in order of their draws."""
-    groups: dict[str, list[SplitFacts]] = {}
+    draws, kinds, unit_of_image = array("Q"), array("I"), array("I")
+    images_of: list[Counter[str | None]] = []
+    kind_of_single: dict[frozenset[str], int] = {}
+    units: dict[str, int] = {}
     without = []
     for image in facts:
         key = image.name if pattern is None else _group(image.name, pattern)
-        groups.setdefault(key, []).append(image)
+        unit = len(draws) if pattern is None else units.setdefault(key, len(draws))
+        unit_of_image.append(unit)
+        if unit < len(draws):
+            if images_of[kinds[unit]][None] == 1:
+                images_of.append(images_of[kinds[unit]].copy())
+                kinds[unit] = len(images_of) - 1
+            images_of[kinds[unit]].update((None, *image.class_names))
+        else:
+            draws.append(_draw(seed, key))
+            kinds.append(kind_of_single.setdefault(image.class_names, len(images_of)))
+            if kinds[unit] == len(images_of):
+                images_of.append(Counter((None, *image.class_names)))
         if not key:
             without.append(image.name)
     if without:
         examples = ", ".join(map(repr, sorted(without)[:_EXAMPLES])) + (", ..." if len(without) > _EXAMPLES else "")
         what = f"{_GROUP_BY} finds no group in the names of {len(without)} of {len(facts)} images: {examples}."
         raise InputError(what, where=_GROUP_BY, remedy=_GROUP_REMEDY)
-    units = []
-    of_single: dict[frozenset[str], Counter[str | None]] = {}
-    for key, images in groups.items():
-        if len(images) == 1:
-            classes = images[0].class_names
-            if classes not in of_single:
-                of_single[classes] = Counter((None, *classes))
-            images_of = of_single[classes]
-        else:
-            images_of = Counter(name for image in images for name in (None, *image.class_names))
-        units.append(_Unit(tuple(image.name for image in images), _draw(seed, key), images_of))
-    return sorted(units, key=lambda unit: (unit.draw, unit.names))
+    order = np.argsort(np.frombuffer(draws, np.uint64), kind="stable")
+    ranks = np.empty(len(order), np.uint32)
+    ranks[order] = np.arange(len(order), dtype=np.uint32)
+    return _Units(
+        draws=array("Q", np.frombuffer(draws, np.uint64)[order].tobytes()),
+        kinds=array("I", np.frombuffer(kinds, np.uint32)[order].tobytes()),
+        images_of=images_of,
+        of_image=array("I", ranks[np.frombuffer(unit_of_image, np.uint32)].tobytes()),
+    )
 
 
 def _group(name: str, pattern: re.Pattern[str]) -> str:
@@ -183,20 +209,21 @@ def _draw(seed: int, key: str) -> int:
     return int.from_bytes(digest[: _DRAW_BITS // 8], "big")
 
 
-def _of_fold(units: Sequence[_Unit], fold: tuple[int, int]) -> set[int]:
+def _of_fold(units: _Units, fold: tuple[int, int]) -> Sequence[int]:
     number, count = fold
-    held = {index for index, unit in enumerate(units) if unit.draw * count >> _DRAW_BITS == number}
-    if not held or len(held) == len(units):
+    held = bytearray(draw * count >> _DRAW_BITS == number for draw in units.draws)
+    if sum(held) in (0, len(units)):
+        how_many = "all" if any(held) else "none"
         raise InputError(
-            f"Fold {number}/{count} of the {len(units)} images or groups holds {'all' if held else 'none'} of them.",
+            f"Fold {number}/{count} of the {len(units)} images or groups holds {how_many} of them.",
             where=_FOLD,
             remedy="take fewer folds, add images, or set another dataset.split.seed",
         )
     return held
 
 
-def _stratified(units: Sequence[_Unit], share: float) -> set[int]:
-    """The units that chance holds back, with as few moved as bring each class near its share."""
+def _stratified(units: _Units, share: float) -> Sequence[int]:
+    """Which units chance holds back, with as few moved as bring each class near its share."""
     parts = _Parts(units, share)
     # This ends: a move takes an absent class into a part, or else brings a class nearer and none further.
     while sum(parts.correct(name, nearness=nearness) for nearness in (False, True) for name in parts.aims):
@@ -204,32 +231,33 @@ def _stratified(units: Sequence[_Unit], share: float) -> set[int]:
     return parts.held
 
 
-def _aims(units: Sequence[_Unit], share: float) -> dict[str | None, _Aim]:
+def _aims(units: _Units, share: float) -> dict[str | None, _Aim]:
     """The aim of each class that two or more units have: of the rarest class first, of the whole last."""
-    holders: dict[str | None, list[int]] = {}
-    for index, unit in enumerate(units):
-        for class_name in unit.images_of:
-            holders.setdefault(class_name, []).append(index)
+    holders: dict[str | None, array[int]] = {}
+    for index in range(len(units)):
+        for class_name in units[index]:
+            holders.setdefault(class_name, array("I")).append(index)
     aims = {}
     for class_name in sorted(holders, key=lambda name: (name is None, len(holders[name]), name or "")):
-        sizes = [units[index].images_of[class_name] for index in holders[class_name]]
+        sizes = array("Q", (units[index][class_name] for index in holders[class_name]))
         if len(sizes) >= 2:
             deviation = math.sqrt(share * (1 - share) * sum(size * size for size in sizes))
             tolerance = max(1.0, STRAY * deviation)
-            aims[class_name] = _Aim(tuple(holders[class_name]), sum(sizes), share * sum(sizes), tolerance)
+            aims[class_name] = _Aim(holders[class_name], sum(sizes), share * sum(sizes), tolerance)
     return aims
 
 
 class _Parts:
     """The units while they are being divided: by chance at first, then as corrected."""
 
-    def __init__(self, units: Sequence[_Unit], share: float) -> None:
+    def __init__(self, units: _Units, share: float) -> None:
         self.units = units
         self.aims = _aims(units, share)
-        self.held = {index for index, unit in enumerate(units) if unit.draw < share * 2**_DRAW_BITS}
+        self.held = bytearray(draw < share * 2**_DRAW_BITS for draw in units.draws)
         self._images_held: Counter[str | None] = Counter()
-        for index in self.held:
-            self._images_held.update(units[index].images_of)
+        for index, is_held in enumerate(self.held):
+            if is_held:
+                self._images_held.update(units[index])
 
     def correct(self, class_name: str | None, *, nearness: bool) -> bool:
         """Whether units were moved to bring the class to its aim: those that chance nearly put on the other side."""
@@ -239,11 +267,11 @@ class _Parts:
         for index in aim.holders[:: 1 if more else -1]:
             if not any(aim.miss(self._images_held[class_name], nearness=nearness)):
                 break
-            if (index in self.held) != more:
-                moved = {name: images if more else -images for name, images in self.units[index].images_of.items()}
+            if self.held[index] != more:
+                moved = {name: images if more else -images for name, images in self.units[index].items()}
                 if self._betters(class_name, moved, nearness=nearness):
                     self._images_held.update(moved)
-                    self.held ^= {index}
+                    self.held[index] ^= 1
                     corrected = True
         return corrected
 

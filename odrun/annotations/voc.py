@@ -8,14 +8,16 @@ and the network are switched off, and of a stated file name only the last part c
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import cast
 
 from lxml import etree
 
-from odrun.annotations.files import IMAGE_SUFFIXES, ListedFile, beginning, read_bounded
-from odrun.annotations.lookup import ImageIndex, given_split, note_unused
+from odrun.annotations.file_index import FileWords
+from odrun.annotations.files import IMAGE_SUFFIXES, ListedFile, Listing, beginning, read_bounded
+from odrun.annotations.lookup import USED, ImageIndex, given_split, note_unused
 from odrun.annotations.model import TRAIN, VALIDATION, BoxAsRead, ImageAsRead
 from odrun.annotations.problems import ProblemLog
 
@@ -41,17 +43,17 @@ def recognizes(files: Sequence[ListedFile]) -> bool:
     return any(b"<annotation" in beginning(file) for file in files if file.suffix == ".xml")
 
 
-def read_voc(files: list[ListedFile], problems: ProblemLog) -> Iterator[ImageAsRead]:
+def read_voc(files: Listing, problems: ProblemLog) -> Iterator[ImageAsRead]:
     """Read every annotation among `files`; what is wrong with one is noted and that one left out.
 
     The split is the data's own: VOCdevkit's `ImageSets/Main/{train,val}.txt` (or `trainval` and `test`), else folders
     named `train` and `val`, `valid`, `validation` or `test`; without either, `split` is None throughout.
     """
-    annotations = [file for file in files if file.suffix == ".xml"]
-    images = [file for file in files if file.is_image]
+    annotations = files.where(lambda file: file.suffix == ".xml")
+    images = files.where(lambda file: file.is_image)
     parts = _image_sets(files, annotations, problems) or given_split(annotations)
     index = ImageIndex(images, annotations)
-    used = set()
+    used = FileWords(images)
     left_out = {}
     for annotation in annotations:
         if parts is not None and annotation.name not in parts:
@@ -65,7 +67,7 @@ def read_voc(files: list[ListedFile], problems: ProblemLog) -> Iterator[ImageAsR
             problems.add(error.fault, annotation.path, str(error), line=error.line, boxes_lost=error.objects)
             left_out[annotation.stem] = error.fault
         else:
-            used.add(image.name)
+            used[image.name] = USED
             yield image
     note_unused(images, used, lambda image: left_out.get(image.stem), problems)
 
@@ -192,42 +194,38 @@ def _line(element: etree._Element | None) -> int | None:
     return None if element is None else cast("int | None", element.sourceline)
 
 
-def _image_sets(
-    files: Iterable[ListedFile], annotations: Iterable[ListedFile], problems: ProblemLog
-) -> dict[str, str] | None:
+def _image_sets(files: Sequence[ListedFile], annotations: Listing, problems: ProblemLog) -> FileWords | None:
     """Annotation name → part, as the lists in `ImageSets/Main` have it; None unless both parts are listed."""
     lists = {
         PurePosixPath(file.name): file.path
         for file in files
         if file.suffix == ".txt" and PurePosixPath(file.name).match("ImageSets/Main/*.txt")
     }
-    known = {annotation.name: annotation.name for annotation in annotations}
-    parts: dict[str, str] = {}
+    parts = FileWords(annotations)
     for folder in sorted({path.parent for path in lists}):
         home = folder.parent.parent / "Annotations"
         for pair in (("train.txt", "val.txt"), ("trainval.txt", "test.txt"), ("train.txt", "test.txt")):
             if all(folder / name in lists for name in pair):
                 for name, part in zip(pair, (TRAIN, VALIDATION), strict=True):
-                    parts |= dict.fromkeys(_listed(lists[folder / name], home, known, problems), part)
+                    for annotation in _listed(lists[folder / name], home, annotations, problems):
+                        parts[annotation] = part
                 break
-    return parts if set(parts.values()) == {TRAIN, VALIDATION} else None
+    return parts if parts.words == {TRAIN, VALIDATION} else None
 
 
-def _listed(path: Path, home: PurePosixPath, known: Mapping[str, str], problems: ProblemLog) -> Iterator[str]:
+def _listed(path: Path, home: PurePosixPath, annotations: Listing, problems: ProblemLog) -> Iterator[str]:
     """The names of the annotations in an image set; a second column (1, 0 or -1) is passed over."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        with path.open(encoding="utf-8", errors="replace") as stream:
+            lines = chain.from_iterable(map(str.splitlines, stream))
+            for number, line in enumerate(lines, start=1):
+                names = [f"{home}/{line.strip()}.xml"]
+                if annotations.place(names[0]) is None:
+                    names = [f"{home / stem}.xml" for stem in (line.strip(), *line.split()[:1]) if stem]
+                found = next((name for name in names if annotations.place(name) is not None), None)
+                if found is not None:
+                    yield found
+                elif names:
+                    problems.add("missing_annotation", path, f"names {names[0]}, which is not there", line=number)
     except OSError as error:
         problems.add("unreadable_file", path, f"cannot be read: {error.strerror}")
-        return
-    for number, line in enumerate(lines, start=1):
-        found = known.get(f"{home}/{line.strip()}.xml")
-        if found is not None:
-            yield found
-            continue
-        names = [f"{home / stem}.xml" for stem in (line.strip(), *line.split()[:1]) if stem]
-        found = next((known[name] for name in names if name in known), None)
-        if found is not None:
-            yield found
-        elif names:
-            problems.add("missing_annotation", path, f"names {names[0]}, which is not there", line=number)

@@ -9,10 +9,12 @@ there or has another label file.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Iterator, Mapping
 from itertools import islice
 
-from odrun.annotations.files import IMAGE_SUFFIXES, ListedFile, beginning, read_bounded
+from odrun.annotations.file_index import FileIndex
+from odrun.annotations.files import IMAGE_SUFFIXES, ListedFile, Listing, beginning, read_bounded
 from odrun.annotations.lookup import ImageIndex, given_split
 from odrun.annotations.model import BoxAsRead, ImageAsRead, Polygons
 from odrun.annotations.problems import ProblemLog
@@ -37,37 +39,30 @@ class _FaultyLabelError(Exception):
         self.fault = fault
 
 
-def recognizes(files: Sequence[ListedFile]) -> bool:
+def recognizes(files: Listing) -> bool:
     """Whether one of the first text files named like an image begins with a class and four or more fractions."""
-    stems = {file.stem for file in files if file.is_image}
-    labels = (file for file in files if file.suffix == ".txt" and file.stem in stems and not is_layout_file(file))
+    texts = files.where(lambda file: file.suffix == ".txt" and not is_layout_file(file))
+    if not texts:
+        return False
+    images = FileIndex(files.where(lambda file: file.is_image), lambda image: image.stem)
+    labels = (file for file in texts if images.find(file.stem))
     return any(_looks_like_a_label(_first_line(file)) for file in islice(labels, LABELS_TRIED))
 
 
-def read_yolo(files: list[ListedFile], problems: ProblemLog) -> Iterator[ImageAsRead]:
+def read_yolo(files: Listing, problems: ProblemLog) -> Iterator[ImageAsRead]:
     """Read the labels of every image among `files`; what is wrong with a line is noted and that line left out.
 
     The split is that of `data.yaml`, else of folders named `train` and `val`, `valid` or `test`. An image without a
     label file is background where `data.yaml` names its folder, and not used elsewhere.
     """
-    images = [file for file in files if file.is_image]
-    labels = [file for file in files if file.suffix == ".txt" and not is_layout_file(file)]
+    images = files.where(lambda file: file.is_image)
+    labels = files.where(lambda file: file.suffix == ".txt" and not is_layout_file(file))
     layout = read_layout(files, problems)
-    index = ImageIndex(images, labels)
-    found: dict[str, ListedFile] = {}
-    for label in labels:
-        image = index.find(label, "")
-        if image is None:
-            _note_lonely(label, layout, problems)
-        elif image.name in found:
-            message = f"speaks of {image.path}, as {found[image.name].path} does"
-            problems.add("duplicate_image", label.path, message, boxes_lost=_objects(label))
-        else:
-            found[image.name] = label
+    found = _labels_of(images, labels, layout, problems)
     parts = layout.parts or given_split(images)
-    for image in images:
+    for image, number in zip(images, found, strict=True):
         part = None if parts is None else parts.get(image.name)
-        annotation = found.get(image.name)
+        annotation = labels[number - 1] if number else None
         if annotation is None and image.name not in layout.parts:
             problems.add("image_without_annotation", image.path, "has no annotation", images_lost=1)
         elif parts is not None and part is None:
@@ -83,6 +78,23 @@ def read_yolo(files: list[ListedFile], problems: ProblemLog) -> Iterator[ImageAs
                 problems.add(error.fault, path, str(error), images_lost=1)
             else:
                 yield ImageAsRead(image.name, image.path, path, None, None, boxes, part, in_fractions=True)
+
+
+def _labels_of(images: Listing, labels: Listing, layout: YoloLayout, problems: ProblemLog) -> array[int]:
+    """The number of each image's label, from 1; 0 of an image without one."""
+    index = ImageIndex(images, labels)
+    found = array("I", bytes(array("I").itemsize * len(images)))
+    for number, label in enumerate(labels, start=1):
+        image = index.find(label, "")
+        place = None if image is None else images.place(image.name)
+        if image is None or place is None:
+            _note_lonely(label, layout, problems)
+        elif found[place]:
+            message = f"speaks of {image.path}, as {labels[found[place] - 1].path} does"
+            problems.add("duplicate_image", label.path, message, boxes_lost=_objects(label))
+        else:
+            found[place] = number
+    return found
 
 
 def _note_lonely(text: ListedFile, layout: YoloLayout, problems: ProblemLog) -> None:

@@ -10,13 +10,15 @@ on.
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from odrun.annotations.files import ListedFile, beginning
+from odrun.annotations.file_index import FileIndex, FileWords
+from odrun.annotations.files import ListedFile, Listing, beginning
 from odrun.annotations.model import TRAIN, VALIDATION
 from odrun.annotations.problems import ProblemLog
 
@@ -57,9 +59,8 @@ def is_layout_file(file: ListedFile) -> bool:
     return name in _CLASS_LISTS or name in _IMAGE_LISTS or file.suffix == ".names" or name.startswith("readme")
 
 
-def read_layout(files: Sequence[ListedFile], problems: ProblemLog) -> YoloLayout:
+def read_layout(files: Listing, problems: ProblemLog) -> YoloLayout:
     """Read the first `data.yaml` (any YAML file with `names`) and, where it names no class, the first list of names."""
-    images = [file.name for file in files if file.is_image]
     for file in files:
         if file.suffix in (".yaml", ".yml"):
             content = _yaml(file, problems)
@@ -69,7 +70,7 @@ def read_layout(files: Sequence[ListedFile], problems: ProblemLog) -> YoloLayout
                 if has_keypoints:
                     message = "says that the labels have keypoints (kpt_shape), which are read from COCO alone"
                     problems.add("malformed_annotation", file.path, message)
-                parts, lists = _parts(content, files, images)
+                parts, lists = _parts(content, files)
                 return YoloLayout(names, parts, lists, has_keypoints)
     lists_of_names = [file for file in files if file.file_name.lower() in _CLASS_LISTS or file.suffix == ".names"]
     for file in lists_of_names[:1]:
@@ -125,16 +126,15 @@ def _names(given: object, file: ListedFile, problems: ProblemLog) -> dict[int, s
     return names
 
 
-def _parts(
-    content: Mapping[object, object], files: Sequence[ListedFile], images: Sequence[str]
-) -> tuple[dict[str, str], frozenset[str]]:
+def _parts(content: Mapping[object, object], files: Listing) -> tuple[Mapping[str, str], frozenset[str]]:
     """Image → part, and the lists of images that said so; nothing unless both parts have an image."""
-    parts: dict[str, str] = {}
+    images = files.where(lambda file: file.is_image)
+    parts = FileWords(images)
     lists: set[str] = set()
-    texts = {file.file_name: file for file in reversed(files) if file.suffix == ".txt"}
-    folders: dict[str, list[str]] = {}
-    for image in images:
-        folders.setdefault(f"/{PurePosixPath(image).parent}/", []).append(image)
+    texts = FileIndex(files.where(lambda file: file.suffix == ".txt"), lambda text: text.file_name)
+    folders: dict[str, array[int]] = {}
+    for place, image in enumerate(images):
+        folders.setdefault(f"/{image.folder or '.'}/", array("I")).append(place)
     for part, keys in _PARTS:
         stated = next((content[key] for key in keys if content.get(key)), None)
         if stated is None and part == VALIDATION:
@@ -142,24 +142,23 @@ def _parts(
         for path in stated if isinstance(stated, list) else [stated]:
             if not isinstance(path, str):
                 continue
-            listed = texts.get(PurePosixPath(path.replace("\\", "/")).name)
-            if listed is None:
-                parts |= dict.fromkeys(_below(path, folders), part)
+            listed = texts.find(PurePosixPath(path.replace("\\", "/")).name)
+            if listed:
+                lists.add(listed[0].name)
+                names = _listed(_lines(listed[0].path), images)
             else:
-                lists.add(listed.name)
-                parts |= dict.fromkeys(_listed(_lines(listed.path), images), part)
-    return (parts, frozenset(lists)) if set(parts.values()) == {TRAIN, VALIDATION} else ({}, frozenset(lists))
+                names = (images[place].name for place in _below(path, folders))
+            for name in names:
+                parts[name] = part
+    return (parts if parts.words == {TRAIN, VALIDATION} else {}, frozenset(lists))
 
 
-def _listed(lines: Iterable[str], images: Sequence[str]) -> Iterator[str]:
+def _listed(lines: Iterable[str], images: Listing) -> Iterator[str]:
     """The image that each line means: of those with its file name the one that agrees in most of the last folders."""
-    by_name: dict[str, list[tuple[str, ...]]] = {}
-    for image in images:
-        place = PurePosixPath(image).parts
-        by_name.setdefault(place[-1], []).append(place)
+    by_name = FileIndex(images, lambda image: image.file_name)
     for line in lines:
         stated: tuple[str, ...] = PurePosixPath(line.strip().replace("\\", "/")).parts
-        places = by_name.get(stated[-1], []) if stated else []
+        places = [PurePosixPath(image.name).parts for image in by_name.find(stated[-1])] if stated else []
         if places:
             nearest = max(places, key=lambda place: _agreeing(place, stated))
             yield "/".join(nearest)
@@ -178,12 +177,12 @@ def _lines(path: Path) -> Iterator[str]:
         return
 
 
-def _below(path: str, folders: Mapping[str, Sequence[str]]) -> list[str]:
-    """The images below the folder that the longest ending of `path` names; `folders` are `/like/this/`."""
+def _below(path: str, folders: Mapping[str, Sequence[int]]) -> Sequence[int]:
+    """The places of images below the folder that the longest ending of `path` names; `folders` are `/like/this/`."""
     named = [part for part in PurePosixPath(path.replace("\\", "/")).parts if part not in ("..", ".", "/")]
     for start in range(max(0, len(named) - LAST_FOLDERS), len(named)):
         tail = f"/{'/'.join(named[start:])}/"
-        found = [image for folder, images in folders.items() if tail in folder for image in images]
+        found = array("I", (place for folder, places in folders.items() if tail in folder for place in places))
         if found:
             return found
-    return []
+    return ()

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from array import array
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, overload
 
 from odrun.annotations.classes import ClassMap, class_map, unify
-from odrun.annotations.digests import FileContent
+from odrun.annotations.digests import Contents
 from odrun.annotations.duplicates import note_duplicates
-from odrun.annotations.files import ListedFile
-from odrun.annotations.gathering import Gathered, KeptImage, Place, gather, spooled
+from odrun.annotations.files import Listing
+from odrun.annotations.gathering import Gathered, gather, spooled
+from odrun.annotations.kept import ClassCounts, KeptImage, KeptImages, Place
 from odrun.annotations.keypoint_slots import KeypointSlots
 from odrun.annotations.losses import Losses
 from odrun.annotations.model import SPLITS, TRAIN, VALIDATION
@@ -38,7 +40,7 @@ WORTH_A_PROCESS = 200
 """Images below which another process takes longer to start than it saves."""
 OTHER_CACHE = "set paths.cache=DIR to a folder that you can write to and that has room"
 SAMPLES = 16
-_SPOOL = "checked.spool"
+_SPOOL, _FACTS = "checked.spool", "checked.facts"
 
 Progress = Callable[[str, int, int, str], None]
 """Told what is going on, how many of how many are done, and of what."""
@@ -51,14 +53,9 @@ class Source:
 
     format_name: str
     folder: Path
-    files: tuple[ListedFile, ...]
-    contents: Mapping[str, FileContent]
+    files: Listing
+    contents: Contents
     fingerprint: str
-
-    @property
-    def readable(self) -> list[ListedFile]:
-        """The files of the format that could be read."""
-        return [file for file in self.files if file.name in self.contents]
 
 
 class Making:
@@ -98,7 +95,8 @@ class Making:
             self._problems.list_to(listing)
             self._listing = listing
             spool = temporary / _SPOOL
-            gathered = self._gathered(spool, workers)
+            facts = temporary / _FACTS
+            gathered = self._gathered(spool, facts, workers)
             plan = self._plan(gathered)
             require_room(self._cache, sum(image.size_bytes for part in SPLITS for image in plan.parts[part]))
             total = sum(map(len, plan.parts.values()))
@@ -115,14 +113,15 @@ class Making:
             )
             drawn()
             spool.unlink()
+            facts.unlink()
         prepared = load(self._folder)
         assert prepared is not None, f"{self._folder} was written and cannot be read back"
         return prepared
 
-    def _gathered(self, spool: Path, workers: Workers) -> Gathered:
+    def _gathered(self, spool: Path, facts: Path, workers: Workers) -> Gathered:
         source = self._source
         reader = READERS[source.format_name]
-        readable = source.readable
+        readable = source.contents.files
         total = sum(file.is_image for file in readable)
         with spool.open("wb") as stream:
             gathered = gather(
@@ -131,6 +130,7 @@ class Making:
                 self._classes(),
                 self._problems,
                 stream,
+                facts.open("w+b"),
                 workers=workers,
                 progress=lambda done: self._progress("checking", done, max(done, total), "image"),
             )
@@ -176,11 +176,14 @@ class Making:
         parts = self._parts(gathered, names)
         left_out = note_duplicates(parts[TRAIN], parts[VALIDATION], self._source.folder, self._problems)
         lost = Losses()
-        for part, kept in parts.items():
-            for image in kept:
+        for part, kept in parts.items() if left_out else ():
+            stay = array("I")
+            for place, image in enumerate(kept):
                 if image.name in left_out:
                     lost.add(left_out[image.name], images=1, boxes=image.boxes)
-            parts[part] = [image for image in kept if image.name not in left_out]
+                else:
+                    stay.append(place)
+            parts[part] = kept.chosen(stay)
         self._refuse_faults()
         keypoints: dict[str, dict[str, None]] = {name: {} for name in classes}
         for class_name, points in dict.fromkeys(each for image in gathered.kept for each in image.keypoints):
@@ -196,23 +199,25 @@ class Making:
                 message = f"the class {name!r} is taken for {meant!r}"
                 self._problems.add("class_spelling", self._source.folder / first.name, message)
 
-    def _parts(self, gathered: Gathered, names: Mapping[str, str]) -> dict[str, list[KeptImage]]:
+    def _parts(self, gathered: Gathered, names: Mapping[str, str]) -> dict[str, KeptImages]:
         split = self._dataset.split
         meant = {
             classes: frozenset(names[name] for name, _ in classes)
             for classes in {image.classes for image in gathered.kept}
         }
-        facts = [SplitFacts(image.name, meant[image.classes], image.split) for image in gathered.kept]
         held = held_back(
-            facts,
+            _Facts(gathered.kept, meant),
             validation_share=split.validation_share,
             seed=split.seed,
             group_by=split.group_by,
             fold=None if split.fold is None else parse_fold(split.fold),
         )
+        is_held = bytearray(len(gathered.kept))
+        for place in held:
+            is_held[place] = True
         return {
-            TRAIN: [image for image in gathered.kept if image.name not in held],
-            VALIDATION: [image for image in gathered.kept if image.name in held],
+            TRAIN: gathered.kept.chosen(place for place, each in enumerate(is_held) if not each),
+            VALIDATION: gathered.kept.chosen(held),
         }
 
     def _ledger(self, gathered: Gathered, plan: Plan) -> Ledger:
@@ -239,11 +244,36 @@ class Making:
             self._problems.refuse_errors(self._source.folder, listing=kept)
 
 
+class _Facts(Sequence[SplitFacts]):
+    """What the split has to know of the kept images, made as it is asked for; `meant` has the classes that are meant by
+    those in the data."""
+
+    def __init__(self, kept: KeptImages, meant: Mapping[ClassCounts, frozenset[str]]) -> None:
+        self._kept = kept
+        self._meant = meant
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @overload
+    def __getitem__(self, place: int) -> SplitFacts: ...
+    @overload
+    def __getitem__(self, place: slice) -> _Facts: ...
+    def __getitem__(self, place: int | slice) -> SplitFacts | _Facts:
+        return _Facts(self._kept[place], self._meant) if isinstance(place, slice) else self._of(self._kept[place])
+
+    def __iter__(self) -> Iterator[SplitFacts]:
+        return map(self._of, self._kept)
+
+    def _of(self, image: KeptImage) -> SplitFacts:
+        return SplitFacts(image.name, self._meant[image.classes], image.split)
+
+
 @dataclass(frozen=True)
 class _Drawing:
-    """What the pictures show: the numbers of all boxes, and where the images of the sample sheet lie in the spool."""
+    """What the pictures show: the images of all parts, and which of them the sample sheet has, both in the spool."""
 
-    statistics: BoxStatistics
+    parts: Mapping[str, Sequence[KeptImage]]
     classes: tuple[str, ...]
     names: Mapping[str, str]
     spool: Path
@@ -253,15 +283,9 @@ class _Drawing:
 
 
 def _drawing(plan: Plan, spool: Path, folder: Path, own: OwnPictures | None) -> _Drawing:
-    statistics = BoxStatistics()
-    for part, kept in plan.parts.items():
-        for image in kept:
-            of = image.measured()
-            class_names = [plan.names[name] for name in of.class_names]
-            statistics.add_measured(part, (of.width_px, of.height_px), class_names, of.box_sizes_px)
-    chosen = _evenly(plan.parts[TRAIN], SAMPLES)
-    samples = tuple(image.place for image in plan.parts[TRAIN] if image.name in chosen)
-    return _Drawing(statistics, plan.classes, plan.names, spool, samples, folder, own)
+    kept = plan.parts[TRAIN]
+    samples = tuple(kept[place].place for place in _evenly(kept, SAMPLES))
+    return _Drawing(plan.parts, plan.classes, plan.names, spool, samples, folder, own)
 
 
 def _draw(drawing: _Drawing) -> None:
@@ -270,19 +294,23 @@ def _draw(drawing: _Drawing) -> None:
     from odrun.report.dataset_plots import write_dataset_plots
     from odrun.report.dataset_samples import write_samples
 
-    drawing.statistics.save(drawing.folder / STATISTICS_NAME)
-    write_dataset_plots(drawing.statistics, drawing.classes, drawing.folder)
+    statistics = BoxStatistics()
     with drawing.spool.open("rb") as stream:
+        for part, kept in drawing.parts.items():
+            for image in kept:
+                statistics.add(part, spooled(stream, image.place), drawing.names)
         samples = [renamed(spooled(stream, place), drawing.names) for place in drawing.samples]
+    statistics.save(drawing.folder / STATISTICS_NAME)
+    write_dataset_plots(statistics, drawing.classes, drawing.folder)
     write_samples(samples, drawing.folder, classes=drawing.classes)
     if drawing.own is not None:
         drawing.own.write(drawing.folder)
 
 
-def _evenly(kept: Sequence[KeptImage], count: int) -> frozenset[str]:
-    """The names of at most `count` images with boxes, spread over all."""
-    labelled = [image.name for image in kept if image.classes]
-    return frozenset(labelled[number * len(labelled) // count] for number in range(count) if labelled)
+def _evenly(kept: Sequence[KeptImage], count: int) -> list[int]:
+    """The places of at most `count` images with boxes, spread over all."""
+    labelled = array("I", (place for place, image in enumerate(kept) if image.classes))
+    return sorted({labelled[number * len(labelled) // count] for number in range(count) if labelled})
 
 
 def _station(images: int, boxes: int, lost: Losses) -> Station:

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from odrun.annotations.digests import KnownDigests, read_contents
-from odrun.annotations.files import ListedFile, list_files
+from odrun.annotations.files import Listing, list_files
 from odrun.annotations.keypoint_slots import NO_KEYPOINTS
 from odrun.annotations.losses import Losses
 from odrun.annotations.model import SPLITS
@@ -112,7 +112,7 @@ def _home(dataset: DatasetSettings, cache: Path, report: Report, progress: Progr
 def _source(
     dataset: DatasetSettings,
     folder: Path,
-    files: list[ListedFile],
+    files: Listing,
     cache: Path,
     problems: ProblemLog,
     report: Report,
@@ -123,14 +123,14 @@ def _source(
         report(f"{folder} looks like the format {format_name}")
     reader = READERS[format_name]
     known = KnownDigests(cache / "digests" / f"{hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:16]}")
-    chosen = [file for file in files if file.suffix in reader.suffixes]
+    chosen = files.where(lambda file: file.suffix in reader.suffixes)
     if known.is_empty and len(chosen) >= WORTH_A_PROCESS and usable_cores() > 1:
         get_ready(PRELOAD)
     contents = read_contents(chosen, problems, known, workers=usable_cores())
     with _told_of_the_cache(cache):
         known.keep()
     fingerprint = fingerprint_of(contents, _options(dataset, format_name))
-    return Source(format_name, folder, tuple(files), contents, fingerprint)
+    return Source(format_name, folder, files, contents, fingerprint)
 
 
 def _ready(

@@ -13,6 +13,7 @@ from typing import Any
 from odrun.annotations.digests import FileContent
 from odrun.annotations.keypoint_slots import KeypointSlots
 from odrun.annotations.model import SPLITS, TRAIN, VALIDATION
+from odrun.annotations.packed_names import PackedNames
 
 WRITER_VERSION = 3
 MANIFEST_NAME = "manifest.json"
@@ -104,8 +105,9 @@ def fingerprint_of(contents: Mapping[str, FileContent], options: Mapping[str, ob
     """The hexadecimal SHA-256 over names and digests of all files, the options and the version of this writer."""
     digest = hashlib.sha256()
     digest.update(json.dumps([WRITER_VERSION, options], sort_keys=True).encode())
-    for name, content in sorted(contents.items()):
-        digest.update(b"\0" + name.encode("utf-8", "surrogateescape") + b"\0" + content.sha256.encode())
+    # Sorted lists of all names, or of pairs, would be as large as everything else that is held of a data set.
+    for name in PackedNames(contents):
+        digest.update(b"\0" + name.encode("utf-8", "surrogateescape") + b"\0" + contents[name].sha256.encode())
     return digest.hexdigest()
 
 

@@ -12,7 +12,7 @@ import json
 import zipfile
 import zlib
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -67,20 +67,19 @@ class BoxStatistics:
         self._classes: dict[str, int] = {}
         self._parts = {part: _Part() for part in SPLITS}
 
-    def add(self, part: str, image: AnnotatedImage) -> None:
-        """Count and measure the boxes of one image; `KeyError` for a part that is none."""
-        sizes = [side for box in image.boxes for side in (box.xmax_px - box.xmin_px, box.ymax_px - box.ymin_px)]
-        self.add_measured(part, (image.width_px, image.height_px), [box.class_name for box in image.boxes], sizes)
+    def add(self, part: str, image: AnnotatedImage, names: Mapping[str, str] | None = None) -> None:
+        """Count and measure the boxes of one image; `names` has what its classes are called, if not as they are there.
 
-    def add_measured(
-        self, part: str, image_size_px: tuple[int, int], class_names: Sequence[str], box_sizes_px: Sequence[float]
-    ) -> None:
-        """As `add`, by the image's width and height, and each box's class, and its width and height in one row."""
+        Raises:
+            KeyError: the part is none.
+        """
         known = self._parts[part]
-        known.image_sizes_px.extend(image_size_px)
-        known.boxes_per_image.append(len(class_names))
-        known.box_classes.extend([self._classes.setdefault(name, len(self._classes)) for name in class_names])
-        known.box_sizes_px.extend(box_sizes_px)
+        known.image_sizes_px.extend((image.width_px, image.height_px))
+        known.boxes_per_image.append(len(image.boxes))
+        for box in image.boxes:
+            name = box.class_name if names is None else names[box.class_name]
+            known.box_classes.append(self._classes.setdefault(name, len(self._classes)))
+            known.box_sizes_px.extend((box.xmax_px - box.xmin_px, box.ymax_px - box.ymin_px))
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
-from odrun.annotations.gathering import KeptImage, Place, spooled
+from odrun.annotations.gathering import spooled
 from odrun.annotations.images import as_stored
+from odrun.annotations.kept import KeptImage, Place
 from odrun.annotations.keypoint_slots import KeypointSlots
 from odrun.annotations.losses import Losses
 from odrun.annotations.model import SPLITS, AnnotatedImage
@@ -38,12 +42,12 @@ class Plan:
     keypoints: KeypointSlots
     lost: Losses = field(default_factory=Losses)
 
-    @property
+    @cached_property
     def counts(self) -> dict[str, PartCounts]:
         """How many images and boxes each part has."""
         return {part: PartCounts(len(kept), sum(image.boxes for image in kept)) for part, kept in self.parts.items()}
 
-    @property
+    @cached_property
     def masks(self) -> int:
         """How many boxes have a mask of their own."""
         return sum(image.masks for kept in self.parts.values() for image in kept)
@@ -51,11 +55,12 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Shard:
-    """One file to write: where its images lie in the spool, and the id of the first."""
+    """One file to write: the offset and length of each of its images in the spool, one after another, and the id of the
+    first."""
 
     path: Path
     spool: Path
-    places: tuple[Place, ...]
+    places: array[int]
     first_id: int
     classes: tuple[str, ...]
     names: Mapping[str, str]
@@ -84,12 +89,11 @@ def write_records(
         OSError: the folder cannot be written.
     """
     (folder / LABEL_MAP_NAME).write_text(label_map_text(plan.classes, plan.keypoints), encoding="utf-8")
-    shards = {part: _shards(plan, part, folder, spool) for part in SPLITS}
+    paths = {part: _paths(plan.parts[part], part, folder) for part in SPLITS}
     done = 0
-    for written in workers.map(_write, [shard for part in SPLITS for shard in shards[part]]):
+    for written in workers.map(_write, chain.from_iterable(_shards(plan, part, paths[part], spool) for part in SPLITS)):
         done += written
         progress(done)
-    paths = {part: [shard.path for shard in shards[part]] for part in SPLITS}
     text = manifest_text(
         fingerprint,
         plan.classes,
@@ -109,32 +113,36 @@ def renamed(image: AnnotatedImage, names: Mapping[str, str]) -> AnnotatedImage:
     return replace(image, boxes=boxes)
 
 
-def _shards(plan: Plan, part: str, folder: Path, spool: Path) -> list[_Shard]:
-    kept = plan.parts[part]
-    first_id = 1 + sum(len(plan.parts[earlier]) for earlier in SPLITS[: SPLITS.index(part)])
+def _paths(kept: Sequence[KeptImage], part: str, folder: Path) -> list[Path]:
     size_bytes = sum(image.size_bytes for image in kept)
     number = min(max(1, -(-size_bytes // SHARD_BYTES)), len(kept))
-    bounds = [len(kept) * index // number for index in range(number + 1)]
-    return [
-        _Shard(
-            folder / shard_name(part, index, number),
+    return [folder / shard_name(part, index, number) for index in range(number)]
+
+
+def _shards(plan: Plan, part: str, paths: Sequence[Path], spool: Path) -> Iterator[_Shard]:
+    """One after another: the places of all images would be many."""
+    kept = plan.parts[part]
+    first_id = 1 + sum(len(plan.parts[earlier]) for earlier in SPLITS[: SPLITS.index(part)])
+    bounds = [len(kept) * index // len(paths) for index in range(len(paths) + 1)] if paths else []
+    for index, path in enumerate(paths):
+        yield _Shard(
+            path,
             spool,
-            tuple(image.place for image in kept[bounds[index] : bounds[index + 1]]),
+            array("Q", chain.from_iterable(image.place for image in kept[bounds[index] : bounds[index + 1]])),
             first_id + bounds[index],
             plan.classes,
             plan.names,
             plan.has_masks,
             plan.keypoints,
         )
-        for index in range(number)
-    ]
 
 
 def _write(shard: _Shard) -> int:
+    places = [*map(Place, shard.places[::2], shard.places[1::2])]
     with shard.spool.open("rb") as spool:
-        images = (renamed(spooled(spool, place), shard.names) for place in shard.places)
+        images = (renamed(spooled(spool, place), shard.names) for place in places)
         write_shard(shard.path, _examples(shard, images))
-    return len(shard.places)
+    return len(places)
 
 
 def _examples(shard: _Shard, images: Iterable[AnnotatedImage]) -> Iterator[tuple[bytes, bytes, bytes]]:

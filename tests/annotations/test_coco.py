@@ -14,7 +14,7 @@ from pycocotools.coco import COCO
 
 from odrun.annotations import coco, coco_file
 from odrun.annotations.coco import read_coco, recognizes
-from odrun.annotations.files import ListedFile, list_files
+from odrun.annotations.files import Listing, list_files
 from odrun.annotations.model import BoxAsRead, ImageAsRead, Keypoint, Mask, Polygons, RunLengths
 from odrun.annotations.problems import ProblemLog
 
@@ -46,8 +46,8 @@ def written(root: Path, files: dict[str, str | bytes]) -> Path:
     return root
 
 
-def listed(root: Path) -> list[ListedFile]:
-    return [file for file in list_files(root, ProblemLog()) if file.suffix in coco.SUFFIXES]
+def listed(root: Path) -> Listing:
+    return list_files(root, ProblemLog()).where(lambda file: file.suffix in coco.SUFFIXES)
 
 
 def read(root: Path) -> tuple[list[ImageAsRead], ProblemLog]:
@@ -362,7 +362,7 @@ def test_a_link_to_nothing_and_one_without_end_are_problems(tmp_path):
     (tmp_path / "a.json").symlink_to(tmp_path / "gone.json")
     (tmp_path / "b.json").symlink_to("/dev/zero")
     log = ProblemLog()
-    assert list(read_coco([ListedFile(name, tmp_path) for name in ("a.json", "b.json")], log)) == []
+    assert list(read_coco(Listing.of(tmp_path, ("a.json", "b.json")), log)) == []
     assert told(log, tmp_path) == [
         ("unreadable_file", "a.json", None),
         ("malformed_annotation", "b.json", 1),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from odrun.annotations import csv_rows, csv_table
 from odrun.annotations.csv_table import read_csv, recognizes
-from odrun.annotations.files import ListedFile
+from odrun.annotations.files import Listing
 from odrun.annotations.model import BoxAsRead, ImageAsRead
 from odrun.annotations.problems import ProblemLog
 
@@ -27,9 +27,9 @@ def written(root: Path, files: dict[str, str | bytes]) -> Path:
     return root
 
 
-def listed(root: Path) -> list[ListedFile]:
-    files = [ListedFile(path.relative_to(root).as_posix(), root) for path in root.rglob("*") if not path.is_dir()]
-    return sorted((file for file in files if file.suffix in csv_table.SUFFIXES), key=lambda file: file.name)
+def listed(root: Path) -> Listing:
+    names = (path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir())
+    return Listing.of(root, names).where(lambda file: file.suffix in csv_table.SUFFIXES)
 
 
 def read(root: Path) -> tuple[list[ImageAsRead], ProblemLog]:

@@ -4,12 +4,14 @@ import hashlib
 import os
 import time
 from pathlib import Path
+from struct import Struct
 
 import pytest
 
 from odrun.annotations.digests import Contents, FileContent, KnownDigests, read_contents
-from odrun.annotations.files import list_files
+from odrun.annotations.files import Listing, list_files
 from odrun.annotations.problems import ProblemLog
+from odrun.annotations.rows import Rows
 
 
 def contents(folder: Path, known: KnownDigests) -> tuple[Contents, ProblemLog]:
@@ -75,12 +77,31 @@ def stored(folder: Path, monkeypatch: pytest.MonkeyPatch, *names: str) -> Path:
     return folder / "known"
 
 
-def test_any_names_are_remembered_whatever_their_order(tmp_path, monkeypatch):
-    names = ("b\nc.jpg", "a b.jpg", "\udcff.jpg", "ä/ö.jpg")
+def test_any_names_are_remembered(tmp_path, monkeypatch):
+    names = ("a b.jpg", "b\nc.jpg", "ä/ö.jpg", "\udcff.jpg")
     known = KnownDigests(stored(tmp_path, monkeypatch, *names))
-    digests = [known.find(name, (3, 1, 2, 7)) for name in names]
-    assert digests == [hashlib.sha256(os.fsencode(name)).hexdigest() for name in names]
-    assert [known.find(*other) for other in (("b", (3, 1, 2, 7)), ("a b.jpg", (3, 1, 2, 8)))] == [None, None]
+    assert [known.find(name, (3, 1, 2, 7)) for name in names] == [
+        FileContent(hashlib.sha256(os.fsencode(name)).hexdigest(), 3) for name in names
+    ]
+
+
+def test_a_name_that_is_not_known_and_another_stamp_are_not_found_and_what_follows_is(tmp_path, monkeypatch):
+    known = KnownDigests(stored(tmp_path, monkeypatch, "a", "c", "d"))
+    asked = (("a", (3, 1, 2, 8)), ("b", (3, 1, 2, 7)), ("d", (3, 1, 2, 7)), ("e", (3, 1, 2, 7)))
+    assert [known.find(*each) is not None for each in asked] == [False, False, True, False]
+
+
+def test_names_out_of_their_order_are_refused(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="'a' comes after 'b'"):
+        stored(tmp_path, monkeypatch, "b", "a")
+
+
+def test_what_is_no_longer_there_is_forgotten_and_what_is_the_same_not_written_again(tmp_path, monkeypatch):
+    path = stored(tmp_path, monkeypatch, "a", "b")
+    before = path.stat()
+    assert stored(tmp_path, monkeypatch, "a", "b").stat() == before
+    known = KnownDigests(stored(tmp_path, monkeypatch, "b"))
+    assert [known.find(name, (3, 1, 2, 7)) is not None for name in ("a", "b")] == [False, True]
 
 
 @pytest.mark.parametrize("cut", [0, 10, 27, 28, 60, -1])
@@ -93,8 +114,11 @@ def test_a_damaged_store_is_as_none(cut, tmp_path, monkeypatch):
     assert KnownDigests(path).is_empty
 
 
-def test_contents_are_found_by_name():
-    contents = Contents([("b", FileContent("02" * 32, 2)), ("a", FileContent("01" * 32, 1 << 40))])
+def test_contents_are_found_by_name(tmp_path):
+    rows = Rows((tmp_path / "rows").open("w+b"), Struct("<32sQ"))
+    rows.append(bytes([1]) * 32, 1 << 40)
+    rows.append(bytes([2]) * 32, 2)
+    contents = Contents(Listing.of(tmp_path, ("b", "a")), rows)
     assert dict(contents) == {"a": FileContent("01" * 32, 1 << 40), "b": FileContent("02" * 32, 2)}
     assert [name in contents for name in ("a", "aa", "c")] == [True, False, False]
     with pytest.raises(KeyError, match="aa"):

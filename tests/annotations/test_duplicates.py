@@ -1,17 +1,18 @@
 from __future__ import annotations
 
+import hashlib
 import random
 from pathlib import Path
 
 from odrun.annotations.duplicates import NEAR_BITS, note_duplicates
-from odrun.annotations.gathering import KeptImage, Place, kept_image
+from odrun.annotations.kept import KeptImage, Place
 from odrun.annotations.problems import Policies, ProblemLog
 
 LOOK = 0x0123456789ABCDEF
 
 
 def image(name: str, look: int, sha256: str | None = None) -> KeptImage:
-    return kept_image(name, (), None, (sha256 or name).encode(), look, 1, False, (), Place(0, 0))
+    return KeptImage(name, (), None, hashlib.sha256((sha256 or name).encode()).digest(), look, 1, 0, (), Place(0, 0))
 
 
 def told(train: list[KeptImage], validation: list[KeptImage]) -> list[str]:

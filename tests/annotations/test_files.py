@@ -51,7 +51,7 @@ def test_what_is_no_file_is_named_and_not_listed_since_it_may_have_no_end(tmp_pa
     (tmp_path / "c.jpg").symlink_to("b.jpg")
     (tmp_path / "d.jpg").mkdir()
     log = ProblemLog()
-    assert list_files(tmp_path, log) == []
+    assert list(list_files(tmp_path, log)) == []
     assert [(problem.fault, problem.file.name) for problem in log.problems] == [
         ("unused_file", "a.jpg"),
         ("unused_file", "b.jpg"),

@@ -7,8 +7,9 @@ from pathlib import Path
 from PIL import Image
 
 from odrun.annotations.classes import class_map
-from odrun.annotations.digests import FileContent
-from odrun.annotations.gathering import Gathered, Measured, gather, spooled
+from odrun.annotations.digests import FileContent, KnownDigests, read_contents
+from odrun.annotations.files import list_files
+from odrun.annotations.gathering import Gathered, gather, spooled
 from odrun.annotations.losses import Losses
 from odrun.annotations.model import BoxAsRead, ImageAsRead
 from odrun.annotations.parallel import Workers
@@ -33,9 +34,15 @@ def gathered(
     folder: Path, images: list[ImageAsRead], *, workers: int = 1, unlisted: str = ""
 ) -> tuple[Gathered, ProblemLog, list[int]]:
     log, steps = ProblemLog(), []
-    contents = {image.name: content(image.image_path) for image in images if image.name != unlisted}
+    for annotation in ("a.xml", "b.xml"):
+        (folder / annotation).touch()
+    files = list_files(folder, log).where(lambda file: file.suffix in (".jpg", ".xml") and file.name != unlisted)
+    contents = read_contents(files, log, KnownDigests(folder / "none"), workers=1)
+    facts = (folder / "facts").open("w+b")
     with (folder / "spool").open("wb") as spool, Workers(workers) as at_work:
-        found = gather(iter(images), contents, class_map(None), log, spool, workers=at_work, progress=steps.append)
+        found = gather(
+            iter(images), contents, class_map(None), log, spool, facts, workers=at_work, progress=steps.append
+        )
     return found, log, steps
 
 
@@ -46,10 +53,6 @@ def test_kept_images_lie_in_the_spool_and_their_facts_are_sorted_by_name(tmp_pat
     assert [(image.name, image.classes, image.boxes) for image in found.kept] == [
         ("a.jpg", (("cat", 1),), 1),
         ("b.jpg", (("cat", 2), ("dog", 1)), 3),
-    ]
-    assert [image.measured() for image in found.kept] == [
-        Measured(40, 30, ("cat",), (29.0, 18.0)),
-        Measured(40, 30, ("cat", "dog", "cat"), (29.0, 18.0, 29.0, 17.0, 29.0, 16.0)),
     ]
     with (tmp_path / "spool").open("rb") as spool:
         images = [spooled(spool, image.place) for image in found.kept]
@@ -63,7 +66,8 @@ def test_processes_find_what_one_finds(tmp_path):
     images = [read(tmp_path, f"{number:03}.jpg", "cat") for number in range(70)]
     (tmp_path / "005.jpg").write_bytes(b"broken")
     one, many = (gathered(tmp_path, images, workers=workers) for workers in (1, 2))
-    assert one[0] == many[0]
+    assert [*one[0].kept] == [*many[0].kept]
+    assert one[0].lost == many[0].lost
     assert one[1].problems == many[1].problems
     assert one[2] == many[2] == [32, 64, 70]
     assert one[0].lost.images == {"undecodable_image": 1}

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from odrun.annotations.files import ListedFile
+from odrun.annotations.files import Listing
 from odrun.annotations.image_paths import ImagePaths
 
 
-def listed(*names: str) -> list[ListedFile]:
-    return [ListedFile(name, Path()) for name in names]
+def listed(*names: str) -> Listing:
+    return Listing.of(Path(), names)
 
 
 def found(images: list[str], annotation: str, stated: str, *others: str) -> str | None:

@@ -21,6 +21,7 @@ from odrun.annotations.classes import class_map
 from odrun.annotations.digests import KnownDigests, read_contents
 from odrun.annotations.files import list_files
 from odrun.annotations.gathering import Gathered, gather
+from odrun.annotations.kept import KeptImage
 from odrun.annotations.parallel import Workers
 from odrun.annotations.problems import FAULTS, Policies, Policy, ProblemLog
 from odrun.annotations.readers import READERS, read_images
@@ -202,17 +203,24 @@ WRITERS: dict[str, Callable[[Path, Sequence[Labelled]], int]] = {
 }
 
 
-def gathered(root: Path, format_name: str) -> tuple[Gathered, ProblemLog, int]:
+def gathered(root: Path, format_name: str) -> tuple[Gathered, list[KeptImage], ProblemLog, int]:
     """What the format's reader and the checks keep of a folder, and how many images are there."""
     problems = ProblemLog(Policies(DROPS))
     files = list_files(root, problems)
     contents = read_contents(files, problems, KnownDigests(root / "no digests"), workers=1)
     images = read_images(READERS[format_name], files, problems)
-    with tempfile.TemporaryFile() as spool, Workers(1) as workers:
+    with tempfile.TemporaryFile() as spool, tempfile.TemporaryFile() as facts, Workers(1) as workers:
         found = gather(
-            images, contents, class_map(["cat", "dog"]), problems, spool, workers=workers, progress=lambda done: None
+            images,
+            contents,
+            class_map(["cat", "dog"]),
+            problems,
+            spool,
+            facts,
+            workers=workers,
+            progress=lambda done: None,
         )
-    return found, problems, sum(file.is_image for file in files)
+        return found, [*found.kept], problems, sum(file.is_image for file in files)
 
 
 def test_every_format_has_random_data() -> None:
@@ -228,11 +236,11 @@ def test_each_image_and_box_is_kept_or_lost_once(format_name: str, data: list[La
         for number, labelled in enumerate(data):
             write_image(root, number, labelled)
         boxes = WRITERS[format_name](root, data)
-        found, problems, images = gathered(root, format_name)
+        found, kept, problems, images = gathered(root, format_name)
     told = {problem.fault for problem in problems.problems}
     assert images == found.images_read + problems.lost.images.total(), problems.problems
     assert boxes == found.boxes_read + problems.lost.boxes.total(), problems.problems
-    assert found.images_read == len(found.kept) + found.lost.images.total()
-    assert found.boxes_read == sum(image.boxes for image in found.kept) + found.lost.boxes.total()
+    assert found.images_read == len(kept) + found.lost.images.total()
+    assert found.boxes_read == sum(image.boxes for image in kept) + found.lost.boxes.total()
     for lost in (problems.lost, found.lost):
         assert {*lost.images, *lost.boxes} <= told

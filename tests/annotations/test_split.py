@@ -29,7 +29,9 @@ def held(
     group_by: str | None = None,
     fold: tuple[int, int] | None = None,
 ) -> frozenset[str]:
-    names = held_back(facts, validation_share=share, seed=seed, group_by=group_by, fold=fold)
+    places = held_back(facts, validation_share=share, seed=seed, group_by=group_by, fold=fold)
+    assert sorted(set(places)) == list(places)
+    names = frozenset(facts[place].name for place in places)
     assert frozenset() < names < {image.name for image in facts}
     return names
 

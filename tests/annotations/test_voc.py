@@ -33,7 +33,7 @@ def written(root: Path, files: dict[str, str | bytes]) -> Path:
 
 def read(root: Path) -> tuple[list[ImageAsRead], ProblemLog]:
     log = ProblemLog()
-    files = [file for file in list_files(root, log) if file.suffix in READERS["voc"].suffixes]
+    files = list_files(root, log).where(lambda file: file.suffix in READERS["voc"].suffixes)
     return list(READERS["voc"].read(files, log)), log
 
 

@@ -14,9 +14,9 @@ from PIL import Image
 
 from odrun import compat
 from odrun.annotations.coco import read_coco
-from odrun.annotations.files import ListedFile
-from odrun.annotations.gathering import Place, kept_image
+from odrun.annotations.files import Listing
 from odrun.annotations.images import as_stored, inspect_image
+from odrun.annotations.kept import KeptImage, Place
 from odrun.annotations.keypoint_slots import NO_KEYPOINTS, KeypointSlots
 from odrun.annotations.model import AnnotatedImage, Box, Keypoint, Polygons, RunLengths
 from odrun.annotations.parallel import Workers
@@ -63,7 +63,7 @@ def prepared(tmp_path: Path):
                 blob = pickle.dumps(each)
                 place = Place(spool.tell(), len(blob))
                 spool.write(blob)
-                kept[part].append(kept_image(each.name, (), None, b"", 0, each.size_bytes, False, (), place))
+                kept[part].append(KeptImage(each.name, (), None, b"", 0, each.size_bytes, 0, (), place))
     folder = tmp_path / "records [of] 1*"
     folder.mkdir()
     names = {"cat": "cat", "dög": "dög"}
@@ -215,7 +215,7 @@ def test_a_coco_file_becomes_the_record_of_the_od_api_s_own_converter(tf, tmp_pa
 
     held = [each | {"keypoints": seen} if each["id"] == 1 else each for each in annotations]
     (tmp_path / "a.json").write_text(json.dumps({"images": [stated], "annotations": held, "categories": [person]}))
-    files = [ListedFile(name, tmp_path) for name in ("a.jpg", "a.json")]
+    files = Listing.of(tmp_path, ("a.jpg", "a.json"))
     (read,) = read_coco(files, ProblemLog())
     boxes = tuple(
         Box(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from odrun.annotations.gathering import Place, kept_image
+from odrun.annotations.kept import KeptImage, Place
 from odrun.annotations.keypoint_slots import NO_KEYPOINTS
 from odrun.annotations.model import AnnotatedImage, Box
 from odrun.annotations.parallel import Workers
@@ -57,7 +57,7 @@ def plan_of(folder: Path, train: Sequence[AnnotatedImage], validation: Sequence[
                 spool.write(blob)
                 counts = tuple(Counter(box.class_name for box in each.boxes).items())
                 digest = bytes.fromhex(each.sha256)
-                parts[part].append(kept_image(each.name, counts, None, digest, 0, each.size_bytes, False, (), place))
+                parts[part].append(KeptImage(each.name, counts, None, digest, 0, each.size_bytes, 0, (), place))
     names = {"cat": "cat", "dog": "dog"}
     values = {"parts": parts, "classes": ("dog", "cat"), "names": names, "has_masks": False, "keypoints": NO_KEYPOINTS}
     return Plan(**(values | changes))
