@@ -31,6 +31,7 @@ from odrun.config.arguments import (
     refuse_unreadable_flags,
 )
 from odrun.config.bases import fetch_base
+from odrun.config.composing import composing_once
 from odrun.config.location import conf_dir
 from odrun.errors import InputError, InterruptedRunError, OdrunError, RunFailedError
 from odrun.runs.directory import RunDirectory
@@ -108,9 +109,11 @@ def run(command: str, arguments: Sequence[str], *, do: Command | None = None) ->
     session = _Session(command, do_job if do is None else do)
     try:
         refuse_unreadable_flags(command, arguments)
-        _run_planned(sweep.plan(command, arguments), session)
-        if asks_for_config(arguments):
-            sweep.check_shown(command, arguments)
+        planned = sweep.plan(command, arguments)
+        with composing_once(keeps=asks_for_config(arguments)) as composed:
+            _run_planned(planned, session)
+        if composed.kept is not None:
+            sweep.check_shown(composed.kept, arguments)
     except OdrunError as error:
         return _tell(error)
     except composition.REFUSALS as error:

@@ -231,17 +231,16 @@ def _naming(master: DictConfig, arguments: Sequence[str]) -> list[str]:
     return [f"{_NAMING_KEY}=[{','.join(dict.fromkeys(common))}]"]
 
 
-def check_shown(command: str, arguments: Sequence[str]) -> None:
+def check_shown(config: DictConfig, arguments: Sequence[str]) -> None:
     """Refuse a config that `--cfg` has shown and that could not run, unless a value in it is still to be given.
 
     Raises:
         InputError: a value is out of its limits or does not fit the OD API.
     """
-    with composed_sweep(command, arguments, RunMode.RUN) as config:
-        try:
-            jobs.refuse_out_of_limits(without_hydra(config))
-        except InputError as error:
-            raise jobs.with_argument(error, overrides_in(arguments)) from error
+    try:
+        jobs.refuse_out_of_limits(without_hydra(config))
+    except InputError as error:
+        raise jobs.with_argument(error, overrides_in(arguments)) from error
 
 
 def _refuse_launcher(launcher: DictConfig) -> None:
