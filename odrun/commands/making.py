@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 from odrun.annotations.classes import ClassMap, class_map, unify
-from odrun.annotations.digests import FileContent
 from odrun.annotations.duplicates import note_duplicates
-from odrun.annotations.files import ListedFile
 from odrun.annotations.gathering import Gathered, KeptImage, Place, gather, spooled
 from odrun.annotations.keypoint_slots import KeypointSlots
 from odrun.annotations.losses import Losses
@@ -22,6 +19,7 @@ from odrun.annotations.problems import Policy, ProblemLog
 from odrun.annotations.readers import READERS, read_images
 from odrun.annotations.split import SplitFacts, held_back, parse_fold
 from odrun.commands.data_pictures import OwnPictures
+from odrun.commands.source import PRELOAD, WORTH_A_PROCESS, Progress, Source, require_room
 from odrun.errors import InputError
 from odrun.records.label_map import label_map_classes
 from odrun.records.manifest import PROBLEMS_NAME, Ledger, PreparedData, Station, load
@@ -32,33 +30,8 @@ from odrun.runs.folders import whole_folder
 from odrun.runs.machine import usable_cores
 from odrun.settings import DatasetSettings
 
-ROOM_FACTOR = 1.2
-PRELOAD = (__name__,)
-WORTH_A_PROCESS = 200
-"""Images below which another process takes longer to start than it saves."""
-OTHER_CACHE = "set paths.cache=DIR to a folder that you can write to and that has room"
 SAMPLES = 16
 _SPOOL = "checked.spool"
-
-Progress = Callable[[str, int, int, str], None]
-"""Told what is going on, how many of how many are done, and of what."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """A folder to read in a format: all files in it, what those of the format hold, and the
-    fingerprint of the records that they and the options lead to."""
-
-    format_name: str
-    folder: Path
-    files: tuple[ListedFile, ...]
-    contents: Mapping[str, FileContent]
-    fingerprint: str
-
-    @property
-    def readable(self) -> list[ListedFile]:
-        """The files of the format that could be read."""
-        return [file for file in self.files if file.name in self.contents]
 
 
 class Making:
@@ -287,14 +260,3 @@ def _evenly(kept: Sequence[KeptImage], count: int) -> frozenset[str]:
 
 def _station(images: int, boxes: int, lost: Losses) -> Station:
     return Station(images, boxes, dict(sorted(lost.images.items())), dict(sorted(lost.boxes.items())))
-
-
-def require_room(cache: Path, payload_bytes: int) -> None:
-    """Refuse (InputError) a cache whose disk has not room for that payload and what comes on top."""
-    needed, free = int(payload_bytes * ROOM_FACTOR), shutil.disk_usage(cache).free
-    if free < needed:
-        raise InputError(
-            f"The disk of the cache has too little room: {needed / 1e6:.1f} MB are needed, {free / 1e6:.1f} are free.",
-            where=str(cache),
-            remedy=OTHER_CACHE,
-        )

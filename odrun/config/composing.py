@@ -8,7 +8,7 @@ composes as ever.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -27,21 +27,27 @@ _SINGLE = "hydra.mode=RUN"
 
 
 @contextmanager
-def composing_once(*, keeps: bool = False) -> Iterator[Composed]:
-    """Within it `hydra.main` composes a single run once; with `keeps` the config is to be had from what this yields."""
+def composing_once(*, before_sweep: Callable[[], None], keeps: bool = False) -> Iterator[Composed]:
+    """Within it `hydra.main` composes a single run once; with `keeps` the config is to be had from what this yields.
+
+    `before_sweep` is called when Hydra composes a sweep, before it makes a sweeper and a launcher.
+    """
     before, announcing = GlobalHydra.instance(), _Announcing()
-    announcing.composed = Composed(keeps)
+    announcing.composed = Composed(before_sweep, keeps)
     GlobalHydra.set_instance(announcing)
     try:
         yield announcing.composed
     finally:
+        # There is one of its kind, as of Hydra's own, for the next time as well.
+        announcing.clear()
         GlobalHydra.set_instance(before)
 
 
 @dataclass
 class Composed:
-    """What has been composed: `kept` is a copy of the last config, for who asked for one before."""
+    """What is done on the way, and what was composed: with `keeps` a copy of the last config is `kept`."""
 
+    before_sweep: Callable[[], None]
     keeps: bool
     kept: DictConfig | None = None
 
@@ -68,6 +74,8 @@ class OnceLoader(ConfigLoader):
         first, self._first = self._first, None
         if first is not None and first.fits(config_name, overrides, run_mode):
             return first.as_run(overrides)
+        if run_mode == RunMode.MULTIRUN:
+            self._composed.before_sweep()
         config = self._loader.load_configuration(config_name, overrides, run_mode, from_shell)
         if self._composed.keeps:
             self._composed.kept = copy.deepcopy(config)
@@ -119,7 +127,7 @@ class OnceLoader(ConfigLoader):
 class _Announcing(GlobalHydra):
     """Hydra's global, by which each Hydra that is made is given a loader that composes once."""
 
-    composed = Composed(keeps=False)
+    composed: Composed
 
     def initialize(self, hydra: Any) -> None:
         """Take a Hydra that has just been made."""

@@ -15,10 +15,8 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from odrun.config.location import conf_dir
-from odrun.pipeline.follow import official_recipe
 from odrun.runs.machine import user_cache
 from odrun.tracking.agent import agent_run
-from odrun.zoo.archived import base_of
 
 NAME_BYTES_MAX = 120
 _HELP_COLUMNS = 120
@@ -127,6 +125,10 @@ def keeps_averages(as_the_entry_says: bool, *, _root_: DictConfig) -> bool:
 
 def archived(name: str, *, _root_: DictConfig) -> float:
     """A number of the recipe in the entry's archive or file, by its name in `model.official`."""
+    # What reads archives and protocol buffers takes a while to be imported, and most entries are written in YAML.
+    from odrun.pipeline.follow import official_recipe
+    from odrun.zoo.archived import base_of
+
     model, cache = _root_.model, Path(_root_.paths.cache).expanduser().absolute()
     config = base_of(
         model.base,

@@ -39,6 +39,10 @@ def compositions(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[RunMode]]:
     return iter([made])
 
 
+def _nothing() -> None:
+    """What is done before a sweep, where there is none."""
+
+
 def seen_by_a_run(monkeypatch: pytest.MonkeyPatch, arguments: list[str], *, once: bool) -> tuple[Any, Any]:
     """What a task that Hydra runs is given, and Hydra's own node."""
     schemas.register("train")
@@ -50,7 +54,7 @@ def seen_by_a_run(monkeypatch: pytest.MonkeyPatch, arguments: list[str], *, once
         seen.append((OmegaConf.to_container(config), OmegaConf.to_container(facts)))
 
     monkeypatch.setattr("sys.argv", ["odrun", *arguments])
-    with composing_once() if once else nullcontext():
+    with composing_once(before_sweep=_nothing) if once else nullcontext():
         hydra.main(config_path=str(conf_dir()), config_name="train", version_base=HYDRA_VERSION_BASE)(task)()
     ((config, facts),) = seen
     return config, facts
@@ -135,18 +139,24 @@ def test_hydras_callbacks_are_told_of_a_run(tmp_path: Path) -> None:
     assert told == [f"{what} RUN 3" for what in ("run start", "job start", "job end", "run end")]
 
 
-def test_hydras_own_state_is_given_back() -> None:
+def test_hydras_own_state_is_given_back_time_after_time() -> None:
     before = GlobalHydra.instance()
-    with composing_once():
-        assert GlobalHydra.instance() is not before
-    assert GlobalHydra.instance() is before
-    assert not before.is_initialized()
+    for _ in range(2):
+        with composing_once(before_sweep=_nothing):
+            assert not GlobalHydra.instance().is_initialized()
+            hydra.initialize_config_dir(str(conf_dir()), version_base=HYDRA_VERSION_BASE)
+            assert GlobalHydra.instance() is not before
+        assert GlobalHydra.instance() is before
+        assert not before.is_initialized()
 
 
 def test_the_loader_answers_what_hydras_own_answers_also_in_another_process() -> None:
     schemas.register("train")
     resolvers.register()
-    with composing_once(), hydra.initialize_config_dir(str(conf_dir()), version_base=HYDRA_VERSION_BASE):
+    with (
+        composing_once(before_sweep=_nothing),
+        hydra.initialize_config_dir(str(conf_dir()), version_base=HYDRA_VERSION_BASE),
+    ):
         loader: Any = pickle.loads(pickle.dumps(GlobalHydra.instance().config_loader()))
         assert isinstance(loader, OnceLoader)
         plain: Any = loader._loader
