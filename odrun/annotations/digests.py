@@ -18,7 +18,6 @@ from itertools import chain, pairwise
 from pathlib import Path
 
 from odrun.annotations.files import ListedFile
-from odrun.annotations.parallel import map_in_order
 from odrun.annotations.problems import ProblemLog
 from odrun.runs.files import write_whole
 
@@ -134,6 +133,9 @@ def read_contents(files: Sequence[ListedFile], problems: ProblemLog, known: Know
 def _read_unknown(
     files: Sequence[ListedFile], problems: ProblemLog, known: KnownDigests, workers: int
 ) -> Iterator[tuple[str, FileContent]]:
+    # It takes a while to be imported, and files that are known are not read again.
+    from odrun.annotations.parallel import map_in_order
+
     chunks = (files[start : start + CHUNK_FILES] for start in range(0, len(files), CHUNK_FILES))
     read = chain.from_iterable(map_in_order(_read_all, chunks, workers=workers))
     for file, content in zip(files, read, strict=True):

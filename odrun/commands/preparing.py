@@ -20,7 +20,6 @@ from odrun.annotations.files import ListedFile, list_files
 from odrun.annotations.keypoint_slots import NO_KEYPOINTS
 from odrun.annotations.losses import Losses
 from odrun.annotations.model import SPLITS
-from odrun.annotations.parallel import get_ready
 from odrun.annotations.problems import Policies, Policy, ProblemLog
 from odrun.annotations.readers import READERS, recognized
 from odrun.commands.data_pictures import OwnPictures
@@ -128,6 +127,8 @@ def _source(
     known = KnownDigests(cache / "digests" / f"{hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:16]}")
     chosen = [file for file in files if file.suffix in reader.suffixes]
     if known.is_empty and len(chosen) >= WORTH_A_PROCESS and usable_cores() > 1:
+        from odrun.annotations.parallel import get_ready
+
         get_ready(PRELOAD)
     contents = read_contents(chosen, problems, known, workers=usable_cores())
     with _told_of_the_cache(cache):

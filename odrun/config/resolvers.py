@@ -10,6 +10,7 @@ import re
 import textwrap
 from pathlib import Path
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
@@ -21,6 +22,8 @@ from odrun.tracking.agent import agent_run
 NAME_BYTES_MAX = 120
 _HELP_COLUMNS = 120
 _UNLISTED = ("hydra", "paths")
+# Each config that is composed holds the help, for which a command's file is read; LibYAML does so in little time.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNFIT_IN_A_NAME = re.compile(r"[^\w.,=+~-]+")
 
 
@@ -157,7 +160,7 @@ def group_options(command: str) -> str:
 
 
 def _chosen_options(file: Path) -> dict[str, str | None]:
-    entries = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
-    assert isinstance(entries, dict)
+    with file.open("rb") as stream:
+        entries = yaml.load(stream, Loader=_LOADER)  # noqa: S506 - both are safe ones
     pairs = [pair for entry in entries["defaults"] if isinstance(entry, dict) for pair in entry.items()]
     return {group: option for group, option in pairs if not group.startswith("override ") and group not in _UNLISTED}
