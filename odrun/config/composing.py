@@ -87,7 +87,8 @@ class OnceLoader(ConfigLoader):
         """The config as a single run has it, remembered for that; one that cannot be had so, as it was asked for."""
         try:
             config = self._loader.load_configuration(config_name, overrides, RunMode.RUN, from_shell)
-        except ConfigCompositionException:
+        except ConfigCompositionException as error:
+            self._first = _First(config_name, tuple(overrides), error)
             return self._loader.load_configuration(config_name, overrides, run_mode, from_shell, False)
         if config.hydra.mode != RunMode.MULTIRUN:
             self._first = _First(config_name, tuple(overrides), config)
@@ -137,11 +138,11 @@ class _Announcing(GlobalHydra):
 
 @dataclass(frozen=True)
 class _First:
-    """What was composed for the mode: the name and the overrides, and what came of them."""
+    """What was composed for the mode: the name and the overrides, and the config or the fault that came of them."""
 
     config_name: str | None
     overrides: tuple[str, ...]
-    config: DictConfig
+    found: DictConfig | ConfigCompositionException
 
     def fits(self, config_name: str | None, overrides: Sequence[str], run_mode: RunMode) -> bool:
         """Whether this is what would be composed now."""
@@ -149,8 +150,10 @@ class _First:
         return run_mode == RunMode.RUN and config_name == self.config_name and tuple(overrides) in same
 
     def as_run(self, overrides: Sequence[str]) -> DictConfig:
-        """The config as it is composed with `_SINGLE`, if the overrides have it."""
+        """The config as it is composed with `_SINGLE`, if the overrides have it; raises what fault there is."""
+        if isinstance(self.found, ConfigCompositionException):
+            raise self.found
         if len(overrides) > len(self.overrides):
-            self.config.hydra.mode = RunMode.RUN
-            self.config.hydra.overrides.hydra.append(_SINGLE)
-        return self.config
+            self.found.hydra.mode = RunMode.RUN
+            self.found.hydra.overrides.hydra.append(_SINGLE)
+        return self.found

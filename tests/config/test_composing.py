@@ -84,8 +84,8 @@ def test_a_run_is_given_the_very_same_with_one_composition(
 
 @pytest.mark.parametrize(
     ("arguments", "composed"),
-    [([], 1), (["--cfg", "job"], 1), (["hydra.mode=RUN"], 2), (["train.steps=0"], 1)],
-    ids=["run", "cfg", "mode given", "refused"],
+    [([], 1), (["--cfg", "job"], 1), (["hydra.mode=RUN"], 2), (["train.steps=0"], 1), (["train.stepz=0"], 2)],
+    ids=["run", "cfg", "mode given", "refused", "faulty"],
 )
 def test_a_run_and_a_shown_config_are_composed_once(
     arguments: list[str], composed: int, compositions: Iterator[list[RunMode]], tmp_path: Path
