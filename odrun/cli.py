@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from odrun.errors import InputError, OdrunError, RunFailedError, nearest
+from odrun.runs.collection import collection_paused, leave_uncollected
 
 COMMANDS = {
     "train": "the main job: data to records, training with evaluation, metrics, export, pictures (-m sweeps)",
@@ -60,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.stderr.write("odrun: interrupted\n")
         status = 128 + signal.SIGINT
+    leave_uncollected()
     if status == 128 + signal.SIGTERM and os.environ.get("WANDB_SWEEP_ID"):
         _die_of(signal.SIGTERM)
     sys.exit(status)
@@ -86,9 +88,15 @@ def run(arguments: Sequence[str]) -> int:
         )
         sys.stderr.write(f"odrun: {error}\n")
         return error.exit_status
-    from odrun.config import application
+    return _run_composed(command, rest)
 
-    return application.run(command, rest)
+
+def _run_composed(command: str, arguments: Sequence[str]) -> int:
+    """Run a command that Hydra composes the config of."""
+    with collection_paused():
+        from odrun.config import application
+
+        return application.run(command, arguments)
 
 
 def _use(tool: str, arguments: Sequence[str]) -> int:
@@ -137,13 +145,11 @@ def _status_of_lost_output(error: OSError) -> int:
 
 def _complete(arguments: Sequence[str]) -> int:
     """Answer a shell: the commands themselves, or, after a command, what Hydra knows of its overrides."""
-    from odrun.config import application
-
     line = os.environ.get("COMP_LINE", "")
     program, _, rest = line.lstrip().partition(" ")
     command, blank, overrides = rest.lstrip().partition(" ")
     if not any(argument.startswith("query=") for argument in arguments):
-        return application.run(next(iter(COMMANDS)), arguments)
+        return _run_composed(next(iter(COMMANDS)), arguments)
     if not blank:
         sys.stdout.write(" ".join(name for name in (*COMMANDS, *TOOLS) if name.startswith(command)) + "\n")
         return 0
@@ -151,4 +157,4 @@ def _complete(arguments: Sequence[str]) -> int:
     if composing not in COMMANDS:
         return 0
     os.environ["COMP_LINE"] = f"{program} {overrides}"
-    return application.run(composing, arguments)
+    return _run_composed(composing, arguments)

@@ -13,17 +13,22 @@ from odrun import cli
 from odrun.errors import InputError
 
 HEAVY = ("numpy", "tensorflow", "tf_keras", "object_detection.builders", "wandb", "matplotlib", "sklearn")
-PROBE = f"""
-import sys
+SLOW = (*HEAVY, "PIL", "http.client", "lxml", "odrun.commands.making", "odrun.sweeps.sweeper")
+"""What takes a while to be imported; protocol buffers and rich are for who shows something or judges a pipeline."""
+PROBE = """
+import os, sys
 from odrun import cli
+names = os.environ["PROBED"].split()
 try:
     cli.main(sys.argv[1:])
 finally:
-    print("heavy:", sorted(name for name in {HEAVY} if name in sys.modules), file=sys.stderr)
+    print("heavy:", sorted(name for name in names if name in sys.modules), file=sys.stderr)
 """
 
 
-def odrun(*arguments: str, directory: Path, code: str | None = None) -> subprocess.CompletedProcess[str]:
+def odrun(
+    *arguments: str, directory: Path, code: str | None = None, probed: tuple[str, ...] = HEAVY, line: str = ""
+) -> subprocess.CompletedProcess[str]:
     start = ["-m", "odrun"] if code is None else ["-c", code]
     return subprocess.run(
         [sys.executable, *start, *arguments],
@@ -32,7 +37,12 @@ def odrun(*arguments: str, directory: Path, code: str | None = None) -> subproce
         text=True,
         check=False,
         timeout=120,
-        env={**os.environ, "PYTHONPATH": str(Path(cli.__file__).parent.parent)},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(Path(cli.__file__).parent.parent),
+            "PROBED": " ".join(probed),
+            "COMP_LINE": line,
+        },
     )
 
 
@@ -57,6 +67,35 @@ def test_what_runs_nothing_imports_neither_tensorflow_nor_anything_else_that_is_
     done = odrun(*arguments, directory=tmp_path, code=PROBE)
     assert done.stderr.splitlines()[-1] == "heavy: []"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "more"),
+    [
+        (("train", "--cfg", "job"), ("rich", "multiprocessing")),
+        (("prepare", "--cfg", "job"), ("rich", "multiprocessing", "google.protobuf")),
+        (("-sc", "query=bash"), ("rich", "multiprocessing", "google.protobuf")),
+    ],
+    ids=["train", "prepare", "completion"],
+)
+def test_who_looks_at_a_config_or_completes_one_waits_for_little(
+    arguments: tuple[str, ...], more: tuple[str, ...], tmp_path: Path
+) -> None:
+    done = odrun(*arguments, directory=tmp_path, code=PROBE, probed=(*SLOW, *more), line="odrun train train.st")
+    assert done.stderr.splitlines()[-1] == "heavy: []"
+
+
+def test_records_that_are_ready_are_found_without_what_makes_them(tmp_path: Path) -> None:
+    given = ("prepare", "paths.cache=cache", "paths.outputs=runs")
+    first, second = (odrun(*given, directory=tmp_path, code=PROBE, probed=SLOW) for _ in range(2))
+    assert "records written to" in first.stdout
+    assert "numpy" in first.stderr.splitlines()[-1]
+    assert "records found in" in second.stdout
+    assert second.stderr.splitlines()[-1] == "heavy: []"
+    runs = sorted((tmp_path / "runs" / "prepare").iterdir())
+    plots = [{plot.name: plot.read_bytes() for plot in (run / "plots").iterdir()} for run in runs]
+    assert plots[0] == plots[1]
+    assert len(plots[0]) == 3
 
 
 def test_the_help_imports_nothing_but_the_standard_library(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import yaml
 
 from odrun.config import resolvers, schemas, wandb_sweep
 from odrun.config.jobs import composed
-from odrun.config.sweep import plan
+from odrun.config.planning import plan
 from odrun.settings import CheckJob, TrainJob
 
 ROOT = Path(__file__).parents[1]

@@ -14,7 +14,6 @@ from typing import TypeAlias
 from odrun.annotations.coco_file import Category, Entry, FaultyEntryError, shown
 from odrun.annotations.keypoint_checks import VISIBILITIES
 from odrun.annotations.model import BoxAsRead, Keypoint, Mask, Polygons, RunLengths
-from odrun.annotations.run_lengths import box_around, proven_runs
 
 LARGEST_COORDINATE_PX = 1e9
 _FEWEST_POINTS = 3
@@ -98,6 +97,9 @@ def _corners(bbox: object, mask: Mask | None) -> _Corners:
 
 def _around(mask: Mask) -> _Corners | None:
     if isinstance(mask, RunLengths):
+        # NumPy takes a while to be imported, and few files have run lengths.
+        from odrun.annotations.run_lengths import box_around
+
         return box_around(mask)
     xs = [x for ring in mask.rings_px for x in ring[::2]]
     ys = [y for ring in mask.rings_px for y in ring[1::2]]
@@ -143,6 +145,8 @@ def _run_lengths(segmentation: Entry, image_size: _Size) -> RunLengths:
     elif not isinstance(counts, str):
         raise FaultyEntryError(f"has the run lengths {shown(counts)}, where text or a list of integers belongs")
     mask = RunLengths(size[0], size[1], counts)
+    from odrun.annotations.run_lengths import proven_runs
+
     try:
         proven_runs(mask)
     except ValueError as error:

@@ -12,9 +12,7 @@ import math
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from odrun.annotations.csv_images import TableImages, plain_path, shown
 from odrun.annotations.csv_rows import UNDECODABLE, CsvLines, FaultyRowError, open_text, rows, split_line
@@ -24,6 +22,10 @@ from odrun.annotations.lookup import USED, note_unused
 from odrun.annotations.model import BoxAsRead, ImageAsRead
 from odrun.annotations.named_parts import parts_by_name
 from odrun.annotations.problems import ProblemLog
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 LOOKS_FOR = "CSV tables (*.csv) with the columns filename, class, xmin, ymin, xmax, ymax, and their images"
 SUFFIXES = IMAGE_SUFFIXES | {".csv"}
@@ -138,6 +140,9 @@ class _TableContent:
     def boxes_of(self, stated: str) -> int:
         """How many boxes the image of a name has."""
         if self._boxes is None:
+            # It takes a while to be imported, and tables that are known are not read again.
+            import numpy as np
+
             self._boxes = np.bincount(np.array(self._keys, np.int64)[::3], minlength=len(self.images))
         return int(self._boxes[self._numbers[stated]])
 
@@ -145,6 +150,8 @@ class _TableContent:
         self, table: ListedFile, found: dict[str, ListedFile], split: str | None
     ) -> Iterator[ImageAsRead]:
         """The images that were found and have a row that was understood."""
+        import numpy as np
+
         keys = np.array(self._keys, np.int64).reshape(-1, 3)
         order = np.argsort(keys[:, 0], kind="stable")
         ends = np.cumsum(np.bincount(keys[:, 0], minlength=len(self.images)))

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from odrun.annotations.files import ListedFile, Listing
-from odrun.annotations.parallel import map_in_order
 from odrun.annotations.problems import ProblemLog
 from odrun.annotations.rows import Rows
 from odrun.runs.files import whole_file
@@ -133,7 +132,7 @@ def read_contents(files: Listing, problems: ProblemLog, known: KnownDigests, *, 
     """The content of every file; one that cannot be read is noted as a problem and left out."""
     rows = Rows(tempfile.TemporaryFile(), _CONTENT)  # noqa: SIM115 - closed with the rows
     unreadable = set()
-    read = chain.from_iterable(map_in_order(_read_all, _chunks(files, known), workers=workers))
+    read = _in_order(_chunks(files, known), workers)
     for file, content in zip(files, read, strict=True):
         if isinstance(content, OSError):
             message = f"cannot be read: {content.strerror}"
@@ -147,6 +146,18 @@ def read_contents(files: Listing, problems: ProblemLog, known: KnownDigests, *, 
 
 
 _Read = tuple[Stamp, FileContent]
+
+
+def _in_order(chunks: Iterator[list[tuple[ListedFile, _Read | None]]], workers: int) -> Iterator[_Read | OSError]:
+    """What each file holds: remembered, or, from the first one on that is not, read by workers."""
+    for chunk in chunks:
+        if all(remembered for _, remembered in chunk):
+            yield from _read_all(chunk)
+            continue
+        # It takes a while to be imported, and most runs read nothing again.
+        from odrun.annotations.parallel import map_in_order
+
+        yield from chain.from_iterable(map_in_order(_read_all, chain((chunk,), chunks), workers=workers))
 
 
 def _chunks(files: Listing, known: KnownDigests) -> Iterator[list[tuple[ListedFile, _Read | None]]]:

@@ -11,15 +11,16 @@ import math
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path, PurePosixPath
-from typing import cast
-
-from lxml import etree
+from typing import TYPE_CHECKING, cast
 
 from odrun.annotations.file_index import FileWords
 from odrun.annotations.files import IMAGE_SUFFIXES, ListedFile, Listing, beginning, read_bounded
 from odrun.annotations.lookup import USED, ImageIndex, given_split, note_unused
 from odrun.annotations.model import TRAIN, VALIDATION, BoxAsRead, ImageAsRead
 from odrun.annotations.problems import ProblemLog
+
+if TYPE_CHECKING:
+    from lxml import etree
 
 LOOKS_FOR = "Pascal VOC annotations (*.xml) with their images"
 SUFFIXES = IMAGE_SUFFIXES | {".xml", ".txt"}
@@ -107,6 +108,9 @@ def _image(root: etree._Element, annotation: ListedFile, index: ImageIndex, spli
 
 
 def _parse(path: Path) -> etree._Element:
+    # It takes a while to be imported, and files that are known are not read again.
+    from lxml import etree
+
     parser = etree.XMLParser(
         resolve_entities=False,
         no_network=True,

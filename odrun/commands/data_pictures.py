@@ -9,7 +9,6 @@ from pathlib import Path
 
 from odrun.pipeline.anchors import Anchors
 from odrun.records.manifest import CLASSES_PLOT, SAMPLES_SHEET
-from odrun.records.statistics import STATISTICS_NAME, BoxStatistics
 from odrun.runs.files import write_whole
 from odrun.runs.folders import one_writer, whole_folder
 
@@ -26,7 +25,7 @@ class OwnPictures:
 
         The plot with the anchors is kept there, too, for the next run of a model that has the same.
         """
-        if not (records / STATISTICS_NAME).is_file():
+        if not (records / CLASSES_PLOT).is_file():
             return
         for name in (CLASSES_PLOT, SAMPLES_SHEET):
             write_whole(self.folder / name, (records / name).read_bytes())
@@ -44,7 +43,8 @@ class OwnPictures:
                 write_whole(self.folder / plot.name, plot.read_bytes())
 
     def _draw(self, records: Path, folder: Path) -> None:
-        # Matplotlib takes a while to be imported; worker processes do it beside other work.
+        # Matplotlib and NumPy take a while to be imported; worker processes do it beside other work.
+        from odrun.records.statistics import STATISTICS_NAME, BoxStatistics
         from odrun.report.dataset_plots import write_box_plot
 
         write_box_plot(BoxStatistics.load(records / STATISTICS_NAME), folder, anchors=self.anchors)

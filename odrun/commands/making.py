@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO, overload
 
 from odrun.annotations.classes import ClassMap, class_map, unify
-from odrun.annotations.digests import Contents
 from odrun.annotations.duplicates import note_duplicates
-from odrun.annotations.files import Listing
 from odrun.annotations.gathering import Gathered, gather, spooled
 from odrun.annotations.kept import ClassCounts, KeptImage, KeptImages, Place
 from odrun.annotations.keypoint_slots import KeypointSlots
@@ -24,6 +21,7 @@ from odrun.annotations.problems import Policy, ProblemLog
 from odrun.annotations.readers import READERS, read_images
 from odrun.annotations.split import SplitFacts, held_back, parse_fold
 from odrun.commands.data_pictures import OwnPictures
+from odrun.commands.source import PRELOAD, WORTH_A_PROCESS, Progress, Source, require_room
 from odrun.errors import InputError
 from odrun.records.label_map import label_map_classes
 from odrun.records.manifest import PROBLEMS_NAME, Ledger, PreparedData, Station, load
@@ -34,28 +32,8 @@ from odrun.runs.folders import whole_folder
 from odrun.runs.machine import usable_cores
 from odrun.settings import DatasetSettings
 
-ROOM_FACTOR = 1.2
-PRELOAD = (__name__,)
-WORTH_A_PROCESS = 200
-"""Images below which another process takes longer to start than it saves."""
-OTHER_CACHE = "set paths.cache=DIR to a folder that you can write to and that has room"
 SAMPLES = 16
 _SPOOL, _FACTS = "checked.spool", "checked.facts"
-
-Progress = Callable[[str, int, int, str], None]
-"""Told what is going on, how many of how many are done, and of what."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """A folder to read in a format: all files in it, what those of the format hold, and the
-    fingerprint of the records that they and the options lead to."""
-
-    format_name: str
-    folder: Path
-    files: Listing
-    contents: Contents
-    fingerprint: str
 
 
 class Making:
@@ -315,14 +293,3 @@ def _evenly(kept: Sequence[KeptImage], count: int) -> list[int]:
 
 def _station(images: int, boxes: int, lost: Losses) -> Station:
     return Station(images, boxes, dict(sorted(lost.images.items())), dict(sorted(lost.boxes.items())))
-
-
-def require_room(cache: Path, payload_bytes: int) -> None:
-    """Refuse (InputError) a cache whose disk has not room for that payload and what comes on top."""
-    needed, free = int(payload_bytes * ROOM_FACTOR), shutil.disk_usage(cache).free
-    if free < needed:
-        raise InputError(
-            f"The disk of the cache has too little room: {needed / 1e6:.1f} MB are needed, {free / 1e6:.1f} are free.",
-            where=str(cache),
-            remedy=OTHER_CACHE,
-        )

@@ -12,7 +12,6 @@ from odrun.annotations.model import SPLITS
 from odrun.annotations.problems import FAULTS
 from odrun.commands.data_pictures import OwnPictures
 from odrun.commands.preparing import prepare
-from odrun.commands.verifying import verify
 from odrun.errors import InputError
 from odrun.pipeline.anchors import model_anchors
 from odrun.pipeline.build import build
@@ -52,6 +51,9 @@ def _prepare(
     with terminal.loops() as progress:
         data = prepare(job.dataset, job.paths.cache_dir, report=terminal.fact, progress=progress, own=own)
         if job.verify:
+            # Pillow takes a while to be imported.
+            from odrun.commands.verifying import verify
+
             station = verify(data, progress=lambda done, total: progress("verifying", done, total, "image"))
             terminal.fact(f"{station.images} records read again, checksum and image: all sound")
     write_whole(directory.config, config_text)

@@ -20,15 +20,14 @@ from odrun.annotations.files import Listing, list_files
 from odrun.annotations.keypoint_slots import NO_KEYPOINTS
 from odrun.annotations.losses import Losses
 from odrun.annotations.model import SPLITS
-from odrun.annotations.parallel import get_ready
 from odrun.annotations.problems import Policies, Policy, ProblemLog
 from odrun.annotations.readers import READERS, recognized
 from odrun.commands.data_pictures import OwnPictures
-from odrun.commands.making import OTHER_CACHE, PRELOAD, WORTH_A_PROCESS, Making, Progress, Source, require_room
+from odrun.commands.source import OTHER_CACHE, PRELOAD, WORTH_A_PROCESS, Progress, Source, require_room
 from odrun.errors import InputError, nearest
-from odrun.records import ready
 from odrun.records.label_map import label_map_classes
 from odrun.records.manifest import Ledger, PreparedData, Station, fingerprint_of, load
+from odrun.records.record_files import recognizes
 from odrun.report.megabytes import in_megabytes
 from odrun.runs.files import whole_file
 from odrun.runs.folders import one_writer, whole_folder
@@ -60,7 +59,7 @@ def prepare(
     problems = ProblemLog(Policies(dataset.problems))
     home = _home(dataset, cache, report, progress)
     files = list_files(home, problems)
-    if dataset.format == TFRECORD or (dataset.format == AUTO and ready.recognizes(files)):
+    if dataset.format == TFRECORD or (dataset.format == AUTO and recognizes(files)):
         return _ready(dataset, home, cache, problems, report, progress)
     source = _source(dataset, home, files, cache, problems, report)
     folder = cache / "records" / f"{_plain_name(dataset)}-{source.fingerprint[:16]}"
@@ -70,6 +69,9 @@ def prepare(
         with _making(folder, cache, report):
             prepared = None if problems.counts(Policy.ERROR) else load(folder)
             if prepared is None:
+                # NumPy and Pillow, which it takes to make records, take a while to be imported.
+                from odrun.commands.making import Making
+
                 prepared = Making(dataset, source, folder, cache, problems, progress, own).make()
                 how = "written to"
     if own is not None and how == "found in":
@@ -125,6 +127,8 @@ def _source(
     known = KnownDigests(cache / "digests" / f"{hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:16]}")
     chosen = files.where(lambda file: file.suffix in reader.suffixes)
     if known.is_empty and len(chosen) >= WORTH_A_PROCESS and usable_cores() > 1:
+        from odrun.annotations.parallel import get_ready
+
         get_ready(PRELOAD)
     contents = read_contents(chosen, problems, known, workers=usable_cores())
     with _told_of_the_cache(cache):
@@ -143,6 +147,9 @@ def _ready(
             where="dataset.classes, dataset.split.fold",
             remedy="dataset.classes=null dataset.split.fold=null, or prepare from the annotations",
         )
+    # NumPy and Pillow, which it takes to check records, take a while to be imported.
+    from odrun.records import ready
+
     label_map = None if dataset.label_map is None else Path(dataset.label_map).expanduser()
     listing = cache / "problems" / f"{_plain_name(dataset)}-records.csv"
     with _told_of_the_cache(cache), whole_file(listing) as temporary, temporary.open("w", encoding="utf-8") as stream:

@@ -22,19 +22,25 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from odrun.commands.resuming import of_a_sweep
-from odrun.config import composition, jobs, resolvers, schemas, sweep
+from odrun.config import composition, jobs, resolvers, schemas
 from odrun.config.arguments import (
     asks_for_completion,
     asks_for_config,
+    asks_for_info,
     overrides_first,
+    overrides_in,
     refuse_unreadable_flags,
 )
 from odrun.config.bases import fetch_base
+from odrun.config.composing import composing_once
 from odrun.config.location import conf_dir
+from odrun.config.planning import Plan, plan
+from odrun.config.trials import without_hydra
 from odrun.errors import InputError, InterruptedRunError, OdrunError, RunFailedError
+from odrun.runs.collection import resume_collection
 from odrun.runs.directory import RunDirectory
 from odrun.settings import CheckJob, Job, PrepareJob, TrainJob
+from odrun.sweeps import plugins
 from odrun.sweeps.search.settings import callbacks_of
 
 
@@ -57,9 +63,11 @@ class _Session:
         """A launcher may have taken it to another process, where Hydra knows nothing of odrun."""
         self.__dict__.update(state)
         _register(self.command)
+        plugins.register_classes()
 
     def run(self, config: DictConfig) -> None:
         """Run one job that Hydra composed; the error of a single run is kept, that of a trial is its result."""
+        resume_collection()
         facts = HydraConfig.get()
         number = facts.job.num if facts.mode == RunMode.MULTIRUN else None
         directory = RunDirectory(Path(facts.runtime.output_dir))
@@ -84,6 +92,8 @@ class _Session:
             fetch_base(config)
             job = jobs.settings(config)
             if number is not None and isinstance(job, TrainJob):
+                from odrun.commands.resuming import of_a_sweep
+
                 hydra = HydraConfig.get()
                 callbacks = callbacks_of(hydra.sweeper, Path(hydra.sweep.dir).absolute(), number, job.eval.metric)
                 job = of_a_sweep(job, directory, callbacks)
@@ -108,9 +118,7 @@ def run(command: str, arguments: Sequence[str], *, do: Command | None = None) ->
     session = _Session(command, do_job if do is None else do)
     try:
         refuse_unreadable_flags(command, arguments)
-        _run_planned(sweep.plan(command, arguments), session)
-        if asks_for_config(arguments):
-            sweep.check_shown(command, arguments)
+        _run_planned(plan(command, arguments), arguments, session)
     except OdrunError as error:
         return _tell(error)
     except composition.REFUSALS as error:
@@ -130,16 +138,39 @@ def run(command: str, arguments: Sequence[str], *, do: Command | None = None) ->
     return 0 if session.error is None else _tell(session.error)
 
 
-def _run_planned(plan: sweep.Plan, session: _Session) -> None:
-    if session.do is do_job and plan.jobs:
+def _run_planned(planned: Plan, given: Sequence[str], session: _Session) -> None:
+    """Have Hydra do what was planned for the arguments that were given; a config that is shown is checked as well."""
+    if session.do is do_job and planned.jobs:
         # The readers of all formats take a quarter of the time to start, which completion and --cfg need not wait for.
         from odrun.commands.sharing import share
 
-        share(plan.jobs)
-    with _arguments_of(session.command, plan.arguments):
+        share(planned.jobs)
+    if asks_for_info(given):
+        # Hydra lists the plugins that it knows.
+        plugins.register_classes()
+    with (
+        _arguments_of(session.command, planned.arguments),
+        composing_once(before_sweep=_before_sweep, keeps=asks_for_config(given)) as composed,
+    ):
         hydra.main(config_path=str(conf_dir()), config_name=session.command, version_base=jobs.HYDRA_VERSION_BASE)(
             session.run
         )()
+    if composed.kept is not None:
+        _check_shown(composed.kept, given)
+
+
+def _before_sweep() -> None:
+    """Make ready for what Hydra sweeps with, and for trials without number."""
+    resume_collection()
+    plugins.register_classes()
+
+
+def _check_shown(config: DictConfig, arguments: Sequence[str]) -> None:
+    """Refuse a config that `--cfg` has shown and that could not run, unless a value in it is still to be given."""
+    try:
+        jobs.refuse_out_of_limits(without_hydra(config))
+    except InputError as error:
+        raise jobs.with_argument(error, overrides_in(arguments)) from error
 
 
 def _register(command: str) -> None:

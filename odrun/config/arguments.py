@@ -96,6 +96,11 @@ def asks_for_completion(arguments: Sequence[str]) -> bool:
     return any(argument in _COMPLETION_FLAGS for argument in arguments)
 
 
+def asks_for_info(arguments: Sequence[str]) -> bool:
+    """Whether Hydra is to tell of itself, with its plugins."""
+    return any(argument.partition("=")[0] in _INFO_FLAGS for argument in arguments)
+
+
 def asks_for_config(arguments: Sequence[str]) -> bool:
     """Whether the config of a single run is to be shown."""
     asked = any(argument.partition("=")[0] in _CONFIG_FLAGS for argument in arguments)

@@ -8,8 +8,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from odrun.model_settings import BASE_ARCHIVE
 from odrun.settings import ZooAccessSettings
-from odrun.zoo.catalog import archive_address
-from odrun.zoo.fetch import archive_at_hand
 
 
 def fetch_base(config: DictConfig) -> None:
@@ -22,6 +20,10 @@ def fetch_base(config: DictConfig) -> None:
     """
     if "zoo" not in config or OmegaConf.select(config, "model.base") != BASE_ARCHIVE:
         return
+    # What downloads takes a while to be imported.
+    from odrun.zoo.catalog import archive_address
+    from odrun.zoo.fetch import archive_at_hand
+
     model, cache = config.model, Path(config.paths.cache).expanduser().absolute()
     access = ZooAccessSettings(config.zoo.mirror)
     if model.archive is None and archive_at_hand(f"{model.zoo.archive}.tar.gz", cache, access.mirror) is None:

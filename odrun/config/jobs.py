@@ -14,11 +14,7 @@ from odrun.config import composition, resolvers, schemas
 from odrun.config.arguments import key_of, touches
 from odrun.config.location import conf_dir
 from odrun.errors import InputError, nearest
-from odrun.pipeline.build import build
-from odrun.pipeline.complete import refuse_incomplete
-from odrun.pipeline.recipe import refuse_unheard
 from odrun.settings import Job, PredictJob, PrepareJob, TrainJob
-from odrun.zoo.archived import based
 
 HYDRA_VERSION_BASE = "1.3"
 
@@ -51,14 +47,10 @@ def settings(config: DictConfig) -> Job:
             where="--config-name",
             remedy="begin its defaults list with /schema/train@_here_ or with train",
         )
-    if isinstance(job, (TrainJob, PrepareJob)):
-        cache, mirror = job.paths.cache_dir, job.zoo.mirror if isinstance(job, TrainJob) else None
-        node = based(job.pipeline, job.model, job.train, job.augmentation, cache=cache, mirror=mirror)
-        job = replace(job, pipeline=node)
+    if isinstance(job, (TrainJob, PrepareJob)) and job.model.base is not None:
+        job = _based(job)
     if isinstance(job, TrainJob):
-        pipeline = build(job.pipeline, job.augmentation)
-        refuse_incomplete(pipeline)
-        refuse_unheard(pipeline, job.train)
+        _refuse_pipeline(job)
     return job
 
 
@@ -92,6 +84,28 @@ def with_argument(error: InputError, overrides: Sequence[str]) -> InputError:
         return error
     where = f"{', '.join(places)} (command line: {' '.join(blamed)})"
     return InputError(error.what, where=where, remedy=error.remedy)
+
+
+def _based(job: TrainJob | PrepareJob) -> TrainJob | PrepareJob:
+    """The job of an entry whose configuration lies elsewhere, with that as the base of its pipeline."""
+    # What reads archives takes a while to be imported.
+    from odrun.zoo.archived import based
+
+    cache, mirror = job.paths.cache_dir, job.zoo.mirror if isinstance(job, TrainJob) else None
+    node = based(job.pipeline, job.model, job.train, job.augmentation, cache=cache, mirror=mirror)
+    return replace(job, pipeline=node)
+
+
+def _refuse_pipeline(job: TrainJob) -> None:
+    """Raise `InputError` for a pipeline that does not fit the OD API, or that says otherwise than the settings."""
+    # Protocol buffers, which only trainings need here, take a while to be imported.
+    from odrun.pipeline.build import build
+    from odrun.pipeline.complete import refuse_incomplete
+    from odrun.pipeline.recipe import refuse_unheard
+
+    pipeline = build(job.pipeline, job.augmentation)
+    refuse_incomplete(pipeline)
+    refuse_unheard(pipeline, job.train)
 
 
 def _resolved(config: DictConfig) -> object:

@@ -9,7 +9,6 @@ from omegaconf.errors import ConfigAttributeError, ConfigIndexError, ConfigKeyEr
 
 from odrun.config.location import conf_dir
 from odrun.errors import InputError, nearest
-from odrun.pipeline import descriptors
 
 COMMAND_LINE = "command line: "
 """What the place of a fault begins with when it is an argument."""
@@ -40,6 +39,9 @@ def key_or_value(error: OmegaConfBaseException, where: str) -> InputError:
 def _unknown_key(error: OmegaConfBaseException, key: str, where: str) -> InputError:
     parent, _, name = key.rpartition(".")
     argument = where.removeprefix(COMMAND_LINE).lstrip("+")
+    # Protocol buffers take a while to be imported, and most command lines have no fault.
+    from odrun.pipeline import descriptors
+
     if parent == "pipeline" or parent.startswith("pipeline."):
         keys = key.split(".")[1:]
         if descriptors.field_at(keys) is not None:

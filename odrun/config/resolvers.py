@@ -10,19 +10,20 @@ import re
 import textwrap
 from pathlib import Path
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from odrun.config.location import conf_dir
-from odrun.pipeline.follow import official_recipe
 from odrun.runs.machine import user_cache
 from odrun.tracking.agent import agent_run
-from odrun.zoo.archived import base_of
 
 NAME_BYTES_MAX = 120
 _HELP_COLUMNS = 120
 _UNLISTED = ("hydra", "paths")
+# Each config that is composed holds the help, for which a command's file is read; LibYAML does so in little time.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNFIT_IN_A_NAME = re.compile(r"[^\w.,=+~-]+")
 
 
@@ -127,6 +128,10 @@ def keeps_averages(as_the_entry_says: bool, *, _root_: DictConfig) -> bool:
 
 def archived(name: str, *, _root_: DictConfig) -> float:
     """A number of the recipe in the entry's archive or file, by its name in `model.official`."""
+    # What reads archives and protocol buffers takes a while to be imported, and most entries are written in YAML.
+    from odrun.pipeline.follow import official_recipe
+    from odrun.zoo.archived import base_of
+
     model, cache = _root_.model, Path(_root_.paths.cache).expanduser().absolute()
     config = base_of(
         model.base,
@@ -155,7 +160,7 @@ def group_options(command: str) -> str:
 
 
 def _chosen_options(file: Path) -> dict[str, str | None]:
-    entries = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
-    assert isinstance(entries, dict)
+    with file.open("rb") as stream:
+        entries = yaml.load(stream, Loader=_LOADER)  # noqa: S506 - both are safe ones
     pairs = [pair for entry in entries["defaults"] if isinstance(entry, dict) for pair in entry.items()]
     return {group: option for group, option in pairs if not group.startswith("override ") and group not in _UNLISTED}

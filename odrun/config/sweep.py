@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -20,32 +20,25 @@ from omegaconf import DictConfig, OmegaConf
 
 from odrun.commands.resuming import changes
 from odrun.config import jobs
-from odrun.config.arguments import (
-    asks_for_multirun,
-    key_of,
-    may_sweep,
-    overrides_in,
-    shows,
-    touches,
-)
-from odrun.config.trials import Trial, checked, composed_sweep, given_overrides, without_hydra
+from odrun.config.arguments import asks_for_multirun, key_of, touches
+from odrun.config.planning import Plan
+from odrun.config.trials import Trial, checked, composed_sweep, given_overrides
 from odrun.errors import InputError
 from odrun.report.closing import override
 from odrun.runs.directory import RunDirectory
 from odrun.settings import RESUME_AUTO, RESUME_NONE, Job, TrainJob
 from odrun.sweeps import clusters, warm
+from odrun.sweeps.grid import TARGET
 from odrun.sweeps.record import SWEEP_NAME, TrialLine
 from odrun.sweeps.resuming import is_held, reconciled
 from odrun.sweeps.search.settings import COSTS, SearchSweeperConf, refuse_without_optuna
 from odrun.sweeps.search.settings import TARGET as SEARCH
 from odrun.sweeps.search.space import corners, grid, split
-from odrun.sweeps.sweeper import TARGET
 from odrun.tracking.agent import refuse_sweep_of_agent
 
 CHANGES_TOLD = 8
 GRIDS = (TARGET, f"{BasicSweeper.__module__}.{BasicSweeper.__name__}")
 """The sweepers that try every combination."""
-_RESUME_KEYS = ("sweep.resume", "sweep.retry_failed")
 _NAMING_KEY = "hydra.job.config.override_dirname.exclude_keys"
 _FREE = (
     "paths",
@@ -60,30 +53,13 @@ _FREE = (
 """What a sweep that is gone on with may have otherwise: no metric depends on it."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What Hydra is to be given, and the jobs of the trials that will run, by number, as far as they are known."""
-
-    arguments: Sequence[str]
-    jobs: Mapping[int, Job] = field(default_factory=dict)
-
-
-def plan(command: str, arguments: Sequence[str]) -> Plan:
+def planned(command: str, arguments: Sequence[str]) -> Plan:
     """Refuse a sweep one of whose trials cannot run; a single run and other sweepers' trials are left to Hydra.
 
     Raises:
         InputError: trials cannot run; each is named with its fault. Or the sweep to go on with is another one.
         hydra.errors.HydraException, omegaconf.errors.OmegaConfBaseException: the sweep itself does not compose.
     """
-    resuming = [argument for argument in overrides_in(arguments) if key_of(argument) in _RESUME_KEYS]
-    if resuming and command != "train":
-        raise InputError("only sweeps of odrun train are gone on with", where=" ".join(resuming))
-    if not may_sweep(arguments):
-        if resuming and not shows(arguments):
-            raise InputError(
-                "a single run is no sweep", where=" ".join(resuming), remedy="add -m, or use train.resume for a run"
-            )
-        return Plan(arguments)
     with composed_sweep(command, arguments, RunMode.MULTIRUN) as master:
         if not asks_for_multirun(arguments) and master.hydra.mode != RunMode.MULTIRUN:
             return Plan(arguments)
@@ -124,9 +100,9 @@ def _search(master: DictConfig, command: str, arguments: list[str]) -> Plan:
             "a search does not run again what failed", where="sweep.retry_failed", remedy="it looks on elsewhere"
         )
     asked = str(OmegaConf.select(master, "sweep.resume", default=RESUME_NONE))
-    planned = Plan(arguments, {number: trial.job for number, trial in enumerate(trials)})
+    plan = Plan(arguments, {number: trial.job for number, trial in enumerate(trials)})
     if asked == RESUME_NONE:
-        return planned
+        return plan
     folder = Path(asked).expanduser().absolute()
     if asked == RESUME_AUTO or not (folder / SWEEP_NAME).is_file():
         raise InputError(
@@ -134,7 +110,7 @@ def _search(master: DictConfig, command: str, arguments: list[str]) -> Plan:
             where=f"sweep.resume={asked}",
             remedy="give the directory of a search, outputs/sweeps/NAME",
         )
-    return replace(planned, arguments=[*arguments, _argument("hydra.sweep.dir", folder)])
+    return replace(plan, arguments=[*arguments, _argument("hydra.sweep.dir", folder)])
 
 
 def refuse_unprunable(settings: SearchSweeperConf, given: Sequence[Job]) -> None:
@@ -229,19 +205,6 @@ def _naming(master: DictConfig, arguments: Sequence[str]) -> list[str]:
     given = parser.parse_overrides(list(jobs.texts(master.hydra.overrides.task)))
     common = [f'"{each.key_or_group}"' for each in given if not each.is_sweep_override()]
     return [f"{_NAMING_KEY}=[{','.join(dict.fromkeys(common))}]"]
-
-
-def check_shown(command: str, arguments: Sequence[str]) -> None:
-    """Refuse a config that `--cfg` has shown and that could not run, unless a value in it is still to be given.
-
-    Raises:
-        InputError: a value is out of its limits or does not fit the OD API.
-    """
-    with composed_sweep(command, arguments, RunMode.RUN) as config:
-        try:
-            jobs.refuse_out_of_limits(without_hydra(config))
-        except InputError as error:
-            raise jobs.with_argument(error, overrides_in(arguments)) from error
 
 
 def _refuse_launcher(launcher: DictConfig) -> None:

@@ -5,25 +5,31 @@ input, in the order of the OD API's generators at one place, finest layer first.
 whose scales or aspect ratios give no size above zero. CenterNet has no anchors.
 
 Shapes are compared before augmentation: cropping and scaling in training move boxes to other sizes.
+
+NumPy, which takes longer to be imported than anchors to be made, is imported where boxes are compared with them.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any, TypeAlias
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from odrun.errors import InputError
 from odrun.pipeline.descriptors import PipelineConfig
 
-Sizes: TypeAlias = npt.NDArray[np.float64]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+Sizes: TypeAlias = "npt.NDArray[np.float64]"
 """[n, 2]: widths and heights in pixels."""
+Pairs: TypeAlias = tuple[tuple[float, float], ...]
+"""Widths and heights in pixels."""
 
 # target_assigner.create_target_assigner("FasterRCNN", "proposal"): matched_threshold, and boxes are matched by force.
 _PROPOSAL_MATCHED_IOU = 0.7
@@ -36,20 +42,29 @@ _BOXES_AT_ONCE = 1 << 13
 class Anchors:
     """The anchors of a model, and when one of them learns from a box.
 
-    `sizes_px` has shape [n, 2]: widths and heights in pixels of the model's input; it is empty where `absent_because`
-    says why. An anchor that has an IoU of `matched_iou` or more with a box learns from it; None where that does not
-    depend on a threshold. `forced` says that each box is given its best anchor, whatever their IoU. `resize` takes
-    image sizes [n, 2] to the sizes that these images have in the model's input, without padding.
+    `pairs_px` are widths and heights in pixels of the model's input; there are none where `absent_because` says why. An
+    anchor that has an IoU of `matched_iou` or more with a box learns from it; None where that does not depend on a
+    threshold. `forced` says that each box is given its best anchor, whatever their IoU. `resize` takes image sizes [n,
+    2] to the sizes that these images have in the model's input, without padding.
     """
 
-    sizes_px: Sizes
+    pairs_px: Pairs
     matched_iou: float | None
     forced: bool
     absent_because: str
     resize: Callable[[Sizes], Sizes]
 
+    @property
+    def sizes_px(self) -> Sizes:
+        """[n, 2]: `pairs_px` as an array."""
+        import numpy as np
+
+        return np.array(self.pairs_px, dtype=np.float64).reshape(-1, 2)
+
     def in_input(self, box_sizes_px: npt.ArrayLike, image_sizes_px: npt.ArrayLike) -> Sizes:
         """Widths and heights [n, 2] of boxes in the model's input, from those in their images [n, 2]."""
+        import numpy as np
+
         images = np.asarray(image_sizes_px, dtype=np.float64).reshape(-1, 2)
         boxes = np.asarray(box_sizes_px, dtype=np.float64).reshape(-1, 2)
         return boxes * self.resize(images) / images
@@ -76,9 +91,9 @@ def model_anchors(config: PipelineConfig) -> Anchors:
     else:
         resize = _resizing(model.image_resizer) if kind == "center_net" else _kept
         reason = "CenterNet has no anchors" if kind == "center_net" else f"those of {kind or 'no model'} are not known"
-        return Anchors(np.zeros((0, 2)), None, False, reason, resize)
-    sizes, reason = _sizes(generator, _input_size_px(resizer), f"pipeline.model.{kind}.{key}")
-    return Anchors(sizes, matched_iou, forced, reason, _resizing(resizer))
+        return Anchors((), None, False, reason, resize)
+    pairs, reason = _pairs(generator, _input_size_px(resizer), f"pipeline.model.{kind}.{key}")
+    return Anchors(pairs, matched_iou, forced, reason, _resizing(resizer))
 
 
 def best_shape_iou(box_sizes_px: Sizes, anchor_sizes_px: Sizes) -> npt.NDArray[np.float64]:
@@ -89,6 +104,8 @@ def best_shape_iou(box_sizes_px: Sizes, anchor_sizes_px: Sizes) -> npt.NDArray[n
     Raises:
         ValueError: there is no anchor.
     """
+    import numpy as np
+
     anchors = anchor_sizes_px[np.newaxis]
     best = [np.zeros(0)]
     for start in range(0, len(box_sizes_px), _BOXES_AT_ONCE):
@@ -125,26 +142,24 @@ def _ssd_matching(ssd: Any) -> tuple[float | None, bool]:
     return float(f"{matcher.matched_threshold:.6g}"), bool(matcher.force_match_for_each_row)
 
 
-def _sizes(generator: Any, input_px: tuple[int, int] | None, key: str) -> tuple[Sizes, str]:
-    """The sizes, and why there are none."""
+def _pairs(generator: Any, input_px: tuple[int, int] | None, key: str) -> tuple[Pairs, str]:
+    """Widths and heights, and why there are none."""
     kind = generator.WhichOneof("anchor_generator_oneof")
     if kind is None:
-        return np.zeros((0, 2)), "no anchor generator is set"
+        return (), "no anchor generator is set"
     if kind == "ssd_anchor_generator" and input_px is None:
-        return np.zeros((0, 2)), "the anchors are parts of the input, whose size differs from image to image"
+        return (), "the anchors are parts of the input, whose size differs from image to image"
     short_side_px = min(input_px) if input_px is not None else 0
     message = getattr(generator, kind)
-    with np.errstate(all="ignore"):
-        triples = np.array(list(_GENERATORS[kind](message, short_side_px)), dtype=np.float64).reshape(-1, 3)
-        root = np.sqrt(triples[:, 2])
-        sizes = np.stack([triples[:, 0] * root, triples[:, 1] / root], axis=1)
-    if not (np.isfinite(sizes) & (sizes > 0)).all():
+    triples = [(*base, _root(ratio)) for *base, ratio in _GENERATORS[kind](message, short_side_px)]
+    pairs = tuple((width * root, height / root if root else math.nan) for width, height, root in triples)
+    if not all(0 < side < math.inf for pair in pairs for side in pair):
         raise InputError(
             "The anchor generator makes anchors without a size.",
             where=f"{key}.{kind}",
             remedy="give it scales and aspect ratios above zero",
         )
-    return sizes, "" if len(sizes) else "the anchor generator has no scales or no aspect ratios"
+    return pairs, "" if pairs else "the anchor generator has no scales or no aspect ratios"
 
 
 # Each yields the width and height in pixels of the square anchor's base, and the aspect ratio that it is brought to.
@@ -163,7 +178,8 @@ def _multiscale(message: Any, _: int) -> _Triples:
     for level in range(message.min_level, message.max_level + 1):
         for ratio in message.aspect_ratios:
             for part in range(message.scales_per_octave):
-                side_px = message.anchor_scale * float(np.exp2(level + part / message.scales_per_octave))
+                octaves = level + part / message.scales_per_octave
+                side_px = message.anchor_scale * (2.0**octaves if octaves < sys.float_info.max_exp else math.inf)
                 yield side_px, side_px, ratio
 
 
@@ -187,9 +203,13 @@ def _ssd(message: Any, short_side_px: int) -> _Triples:
         else:
             specs = [(scale, ratio) for ratio in message.aspect_ratios]
             if message.interpolated_scale_aspect_ratio > 0:
-                specs.append((float(np.sqrt(scale * following)), message.interpolated_scale_aspect_ratio))
+                specs.append((_root(scale * following), message.interpolated_scale_aspect_ratio))
         for size, ratio in specs:
             yield width_px * size, height_px * size, ratio
+
+
+def _root(number: float) -> float:
+    return math.sqrt(number) if number >= 0 else math.nan
 
 
 _GENERATORS: dict[str, Callable[[Any, int], _Triples]] = {
@@ -226,11 +246,15 @@ def _resizing(resizer: Any) -> Callable[[Sizes], Sizes]:
 
 
 def _fixed(images: Sizes, *, width_px: int, height_px: int) -> Sizes:
+    import numpy as np
+
     return np.tile(np.array([width_px, height_px], dtype=np.float64), (len(images), 1))
 
 
 def _into_range(images: Sizes, *, short_px: float, long_px: float) -> Sizes:
     """preprocessor.resize_to_range: as large as the limits of both sides allow."""
+    import numpy as np
+
     factors = np.minimum(short_px / images.min(axis=1), long_px / images.max(axis=1))
     sizes: Sizes = np.maximum(1.0, np.round(images * factors[:, np.newaxis]))
     return sizes
@@ -238,6 +262,8 @@ def _into_range(images: Sizes, *, short_px: float, long_px: float) -> Sizes:
 
 def _across_limit(images: Sizes, *, limit_px: float, shrinks: bool) -> Sizes:
     """preprocessor.resize_to_max_dimension, which only shrinks, and resize_to_min_dimension, which only enlarges."""
+    import numpy as np
+
     sides = images.max(axis=1) if shrinks else images.min(axis=1)
     wanted = np.minimum(sides, limit_px) if shrinks else np.maximum(sides, limit_px)
     # In single precision, as there: what lies a hair below a whole number is cut down to the one before.

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -28,10 +27,10 @@ from odrun.records.label_map import label_map_classes, read_keypoints
 from odrun.records.manifest import PartCounts
 from odrun.records.patterns import pattern_of
 from odrun.records.record_checks import RECORD_FAULTS, CheckedRecord, check_record
+from odrun.records.record_files import is_record_file
 from odrun.runs.machine import usable_cores
 
 LOOKS_FOR = "TFRecord files (*.record, *.tfrecord, also in shards) and a label map (*.pbtxt)"
-_RECORD_NAME = re.compile(r".*\.(record|tfrecord)s?(-\d+-of-\d+)?", re.IGNORECASE | re.DOTALL)
 _GZIP = b"\x1f\x8b"
 CHECKED = RECORD_FAULTS | {
     *("annotation_outside_split", "duplicate_across_split", "duplicate_content", "unreadable_file"),
@@ -62,11 +61,6 @@ class ReadyRecords:
     keypoints: KeypointSlots
 
 
-def recognizes(files: Sequence[ListedFile]) -> bool:
-    """Whether there are files named like records."""
-    return any(_is_record_file(file) for file in files)
-
-
 def ready_records(
     folder_or_file: Path, label_map: Path | None, problems: ProblemLog, *, progress: Callable[[int, int], None]
 ) -> ReadyRecords:
@@ -88,7 +82,7 @@ def ready_records(
     _refuse_policies(problems.policies)
     folder = folder_or_file.absolute()
     files = list_files(folder, problems)
-    parts = _parts(folder, [file for file in files if _is_record_file(file)], problems)
+    parts = _parts(folder, [file for file in files if is_record_file(file)], problems)
     label_map = label_map or _label_map(folder, files)
     classes = label_map_classes(label_map)
     patterns = {part: _pattern(part, [file.path for file in parts[part]], folder) for part in SPLITS}
@@ -132,10 +126,6 @@ def _refuse_policies(policies: Policies) -> None:
                 where=f"dataset.problems.{fault}={policy}",
                 remedy=_WRITE_AGAIN,
             )
-
-
-def _is_record_file(file: ListedFile) -> bool:
-    return _RECORD_NAME.fullmatch(file.file_name) is not None
 
 
 def _parts(folder: Path, files: list[ListedFile], problems: ProblemLog) -> dict[str, list[ListedFile]]:

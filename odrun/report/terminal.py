@@ -13,8 +13,6 @@ from contextlib import ExitStack, contextmanager
 from typing import TextIO
 
 from rich.console import Console, ConsoleDimensions
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID
-from rich.table import Column, Table
 from rich.text import Text
 
 from odrun.report.closing import Closing
@@ -110,6 +108,8 @@ class Terminal:
                 self.fact(f"{heading[0]} {first}")
                 self.fact("  " + ", ".join(f"{name} {cell}" for name, cell in zip(heading[1:], others, strict=True)))
             return
+        from rich.table import Table
+
         table = Table(box=None, padding=(0, _CELL_GAP, 0, 0), header_style="bold")
         for name in heading:
             table.add_column(name, overflow="fold")
@@ -137,23 +137,15 @@ class Terminal:
 
     @contextmanager
     def _moving_bar(self, name: str, pace: Pace, unit: str) -> Iterator[Callable[[int, str], None]]:
-        progress = Progress(
-            _Description(table_column=Column(no_wrap=True)),
-            BarColumn(bar_width=None),
-            _Facts(table_column=Column(no_wrap=True)),
-            console=self._console,
-            refresh_per_second=4,
-            redirect_stdout=False,
-            redirect_stderr=False,
-            transient=True,
-            expand=True,
-        )
-        with progress:
-            task: TaskID = progress.add_task(f"{name:<{_STAGE_WIDTH}}", total=pace.total, completed=pace.done, facts="")
+        # What moves takes a while to be imported, and most loops find their work done.
+        from odrun.report.bars import moving_bar
+
+        description = f"{name:<{_STAGE_WIDTH}}"
+        with moving_bar(self._console, description, total=pace.total, done=pace.done) as move:
 
             def show(done: int, facts: str) -> None:
                 pace.reach(done)
-                progress.update(task, completed=done, facts=_joined(f"{unit} {done}/{pace.total}", facts, pace.left()))
+                move(done, _joined(f"{unit} {done}/{pace.total}", facts, pace.left()))
 
             yield show
         if pace.done:
@@ -188,18 +180,6 @@ class _StreamConsole(Console):
     @size.setter
     def size(self, new_size: tuple[int, int]) -> None:
         self._width, self._height = new_size
-
-
-class _Description(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text(task.description, style="bold cyan")
-
-
-class _Facts(ProgressColumn):
-    """The text beside the bar; it takes the room it needs, the bar what is left."""
-
-    def render(self, task: Task) -> Text:
-        return Text(task.fields["facts"])
 
 
 def _training_facts(values: Mapping[str, float]) -> str:

@@ -28,3 +28,8 @@ def resume_collection() -> None:
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
+
+
+def leave_uncollected() -> None:
+    """To be called last: Python would go through all there is once more at its end, to give back what ends with it."""
+    gc.freeze()

@@ -9,9 +9,8 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Optional
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -28,26 +27,16 @@ from odrun.runs.files import shown_path
 from odrun.settings import RESUME_NONE
 from odrun.sweeps import clusters, record, warm
 from odrun.sweeps.apart import apart
+from odrun.sweeps.grid import PLUGIN_MODULE
 from odrun.sweeps.resuming import LOCK_NAME, held, reconciled, refuse_taken
 from odrun.sweeps.search.settings import JOURNAL_NAME
 from odrun.sweeps.warm.jobs import Jobs
 from odrun.sweeps.warm.trials import LOG_NAME, RECORD_NAME
 
-PLUGIN_MODULE = "hydra_plugins.odrun_sweeper"
-TARGET = f"{PLUGIN_MODULE}.GridSweeper"
 _RECORDING = (warm.TARGET, *clusters.TARGETS)
 """The launchers that write `sweep.json` themselves."""
 _NOTES = (record.SWEEP_NAME, LOCK_NAME, JOURNAL_NAME, "multirun.yaml")
 _TRIAL_NOTES = (RECORD_NAME, LOG_NAME)
-
-
-@dataclass
-class GridSweeperConf:
-    """The settings, those of Hydra's basic sweeper."""
-
-    _target_: str = TARGET
-    max_batch_size: Optional[int] = None  # noqa: UP045 - OmegaConf 2.3 on Python 3.10
-    params: Optional[dict[str, str]] = None  # noqa: UP045
 
 
 # Not a subclass of BasicSweeper: Hydra executes the modules of its own plugins again when it lists them.

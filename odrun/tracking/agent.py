@@ -14,7 +14,6 @@ from pathlib import Path
 import yaml
 
 from odrun.errors import InputError
-from odrun.tracking.wandb_access import refuse_silence
 
 SWEEP_VARIABLE = "WANDB_SWEEP_ID"
 _RUN_VARIABLE = "WANDB_RUN_ID"
@@ -66,6 +65,9 @@ def refuse_unheard(mode: str, overrides: Sequence[str], environment: Mapping[str
             where=f"{SWEEP_VARIABLE}={run.sweep_id}",
             remedy="pip install wandb",
         )
+    # It takes a while to be imported, and few runs are those of an agent.
+    from odrun.tracking.wandb_access import refuse_silence
+
     refuse_silence(mode, environment)
     given = dict(map(_pair, overrides))
     for key, value in run.parameters.items():

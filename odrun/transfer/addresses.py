@@ -13,7 +13,6 @@ import urllib.parse
 from dataclasses import dataclass
 
 from odrun.errors import InputError
-from odrun.transfer.archives import plain_name
 
 SCHEMES = ("http", "https")
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
@@ -66,4 +65,7 @@ def _file_name(path: str, request: str) -> str:
     found = _SUFFIX.search(name)
     suffix = "" if found is None else found[0]
     digest = hashlib.sha256(request.encode()).hexdigest()[:12]
+    # It takes a while to be imported, and most that is asked is whether a path is an address.
+    from odrun.transfer.archives import plain_name
+
     return f"{plain_name(name.removesuffix(suffix))}-{digest}{suffix}"

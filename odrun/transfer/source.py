@@ -11,11 +11,10 @@ from pathlib import Path
 
 from odrun.errors import InputError
 from odrun.transfer.addresses import is_address
-from odrun.transfer.archives import unpack
-from odrun.transfer.download import KEY, download
 
 MEMBERS_MAX = 500_000
 UNPACKED_BYTES_MAX = 1 << 38
+_KEY = "dataset.path"
 _REMEDY = "set dataset.path to a folder, a .zip, .tar or .tar.gz file, or the http(s) address of one"
 
 Report = Callable[[str], None]
@@ -30,6 +29,8 @@ def local_folder(path_or_address: str, cache: Path, *, report: Report, progress:
         InputError: see the module.
     """
     if is_address(path_or_address):
+        from odrun.transfer.download import download
+
         file = download(
             path_or_address,
             cache / "downloads",
@@ -53,11 +54,14 @@ def _existing(text: str) -> Path:
     except (OSError, RuntimeError, ValueError) as error:
         # A name too long, the home of nobody, a null byte.
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError(f"The data set's folder cannot be looked for: {reason}", where=KEY, remedy=_REMEDY) from error
-    raise InputError(f"The data set's folder is {fault}: {shown if text else 'no path'}", where=KEY, remedy=_REMEDY)
+        raise InputError(f"The data set's folder cannot be looked for: {reason}", where=_KEY, remedy=_REMEDY) from error
+    raise InputError(f"The data set's folder is {fault}: {shown if text else 'no path'}", where=_KEY, remedy=_REMEDY)
 
 
 def _unpacked(archive: Path, cache: Path, report: Report, progress: Progress, *, remedy: str) -> Path:
+    # It takes a while to be imported, and most data lie in a folder.
+    from odrun.transfer.archives import unpack
+
     folder = unpack(
         archive,
         cache / "archives",

@@ -14,7 +14,6 @@ from PIL import Image
 
 from odrun.annotations import digits
 from odrun.annotations.problems import FAULTS
-from odrun.commands import making
 from odrun.commands.preparing import prepare
 from odrun.errors import InputError
 from odrun.records import writer
@@ -409,7 +408,7 @@ def test_a_disk_with_too_little_room_is_refused_before_anything_is_written(pets,
     usage = shutil.disk_usage(tmp_path)
     needed = int(sum(len(jpeg(number)) for number in range(10)) * 1.2)
     for free, fits in ((needed - 1, False), (needed, True)):
-        monkeypatch.setattr(making.shutil, "disk_usage", lambda _, free=free: usage._replace(free=free))
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: usage._replace(free=free))
         if fits:
             assert prepared(dataset(pets), tmp_path / "cache").folder.is_dir()
         else:

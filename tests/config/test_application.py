@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import hydra
 import pytest
 
+from odrun import cli
 from odrun.config import application
 from odrun.errors import InputError, InterruptedRunError, OdrunError, RunFailedError
 from odrun.runs.directory import RunDirectory
@@ -70,6 +74,30 @@ def test_a_run_gets_its_settings_overrides_text_and_a_directory_named_after_data
     assert recorder.overrides == [(f"paths.outputs={tmp_path}", "train.steps=${eval.every}", "eval.every=3")]
     assert "  steps: 3\n" in recorder.texts[0]
     assert contents(directory) == ["done"]
+
+
+@pytest.mark.parametrize("arguments", [(), (IN_PROCESS, "-m", "train.seed=1,2")], ids=["run", "sweep"])
+def test_garbage_is_not_collected_until_a_job_begins(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    monkeypatch.setattr(application, "do_job", lambda *_, **__: found.append(gc.isenabled()))
+    monkeypatch.setattr("odrun.commands.sharing.share", lambda _: None)
+    monkeypatch.setattr(application, "hydra", _Noting(found))
+    assert cli.run(["train", f"paths.outputs={tmp_path}", *arguments]) == 0
+    assert found == ([True, True, True] if arguments else [False, True])
+    assert gc.isenabled()
+
+
+class _Noting:
+    """Hydra, which notes whether garbage is collected when it begins."""
+
+    def __init__(self, found: list[bool]) -> None:
+        self._found = found
+
+    def main(self, **named: Any) -> Any:
+        self._found.append(gc.isenabled())
+        return hydra.main(**named)
 
 
 def test_an_output_root_in_the_home_folder_is_found_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from odrun.commands import init
 from odrun.config import resolvers, schemas
 from odrun.config.location import conf_dir
-from odrun.config.sweep import plan
+from odrun.config.planning import plan
 
 COUNTS = {"augmentation": 7, "batch_size_steps": 9, "data_fraction": 4, "learning_rate": 3, "models": 5, "tune": 5}
 

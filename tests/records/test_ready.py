@@ -15,7 +15,8 @@ from odrun.records.example import bytes_feature, example_bytes, float_feature, i
 from odrun.records.index import RecordIndex
 from odrun.records.label_map import label_map_text
 from odrun.records.manifest import PartCounts
-from odrun.records.ready import CHECKED, ReadyRecords, ready_records, recognizes
+from odrun.records.ready import CHECKED, ReadyRecords, ready_records
+from odrun.records.record_files import recognizes
 from odrun.records.shards import framed
 
 CLASSES = ("cat", "dog")

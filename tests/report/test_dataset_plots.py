@@ -28,7 +28,8 @@ def halved(images: np.ndarray) -> np.ndarray:
 def anchors(
     sizes: np.ndarray = SMALL, *, matched_iou: float | None = 0.5, forced: bool = True, absent_because: str = ""
 ) -> Anchors:
-    return Anchors(sizes, matched_iou, forced, absent_because, halved)
+    pairs = tuple((float(width), float(height)) for width, height in sizes)
+    return Anchors(pairs, matched_iou, forced, absent_because, halved)
 
 
 def image(boxes: Sequence[tuple[str, float, float]]) -> AnnotatedImage:
