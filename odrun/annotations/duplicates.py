@@ -31,7 +31,7 @@ def note_duplicates(
     """
     same, alike = _earlier(train, validation)
     left_out = {}
-    for number in np.flatnonzero((same >= 0) | (alike >= 0)).tolist():
+    for number in map(int, np.flatnonzero((same >= 0) | (alike >= 0))):
         image = _image(number, train, validation)
         is_same = same[number] >= 0
         earlier = int(same[number] if is_same else alike[number])

@@ -29,7 +29,7 @@ from odrun.records.label_map import label_map_classes
 from odrun.records.manifest import PROBLEMS_NAME, Ledger, PreparedData, Station, load
 from odrun.records.statistics import STATISTICS_NAME, BoxStatistics
 from odrun.records.writer import Plan, renamed, write_records
-from odrun.runs.files import write_whole
+from odrun.runs.files import copy_whole
 from odrun.runs.folders import whole_folder
 from odrun.runs.machine import usable_cores
 from odrun.settings import DatasetSettings
@@ -240,7 +240,7 @@ class Making:
             kept = self._cache / "problems" / f"{self._folder.name}.csv"
             kept.parent.mkdir(parents=True, exist_ok=True)
             self._listing.flush()
-            write_whole(kept, Path(self._listing.name).read_bytes())
+            copy_whole(Path(self._listing.name), kept)
             self._problems.refuse_errors(self._source.folder, listing=kept)
 
 
