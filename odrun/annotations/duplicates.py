@@ -16,7 +16,7 @@ NEAR_BITS = 3
 _BANDS = NEAR_BITS + 1
 _BAND_BITS = 64 // _BANDS
 _FLAT_HASHES = (0, (1 << 64) - 1)
-_Numbers = npt.NDArray[np.uint32]
+_Numbers = npt.NDArray[np.int32]
 _Looks = npt.NDArray[np.uint64]
 
 
@@ -31,7 +31,7 @@ def note_duplicates(
     """
     same, alike = _earlier(train, validation)
     left_out = {}
-    for number in np.flatnonzero((same >= 0) | (alike >= 0)).tolist():
+    for number in map(int, np.flatnonzero((same >= 0) | (alike >= 0))):
         image = _image(number, train, validation)
         is_same = same[number] >= 0
         earlier = int(same[number] if is_same else alike[number])
@@ -49,37 +49,39 @@ def _image(number: int, train: Sequence[KeptImage], validation: Sequence[KeptIma
     return train[number] if number < len(train) else validation[number - len(train)]
 
 
-def _earlier(
-    train: Sequence[KeptImage], validation: Sequence[KeptImage]
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+def _earlier(train: Sequence[KeptImage], validation: Sequence[KeptImage]) -> tuple[_Numbers, _Numbers]:
     """The number of the first image of the same bytes, and of an earlier one that looks alike; -1 where none is."""
-    digests, looks = array("Q"), array("Q")
-    for part in (train, validation):
-        for image in part:
-            # The half of a half: that two of millions of files agree in it by chance is not to be expected.
-            digests.append(int.from_bytes(image.sha256[:8], "little"))
-            looks.append(image.look)
-    first = _first_equal(np.frombuffer(digests, np.uint64))
-    same = np.where(first == np.arange(len(first)), -1, first.astype(np.int32))
-    hashes = np.frombuffer(looks, np.uint64)
-    first = _first_equal(hashes)
-    is_flat = np.isin(hashes, np.array(_FLAT_HASHES, np.uint64))
-    is_first = (first == np.arange(len(first))) & ~is_flat
-    alike = np.where(is_first | is_flat, -1, first.astype(np.int32))
-    _note_near(hashes, np.flatnonzero(is_first).astype(np.uint32), alike)
-    return same.astype(np.int32), alike.astype(np.int32)
+    # A quarter of a digest: that two of millions of files agree in it by chance is not to be expected.
+    digests = array("Q", (int.from_bytes(image.sha256[:8], "little") for part in (train, validation) for image in part))
+    same = _first_equal(np.frombuffer(digests, np.uint64))
+    del digests
+    _leave_out_first(same)
+    looks = np.frombuffer(array("Q", (image.look for part in (train, validation) for image in part)), np.uint64)
+    alike = _first_equal(looks)
+    _leave_out_first(alike)
+    is_flat = np.isin(looks, np.array(_FLAT_HASHES, np.uint64))
+    alike[is_flat] = -1
+    _note_near(looks, np.flatnonzero((alike < 0) & ~is_flat).astype(np.int32), alike)
+    return same, alike
 
 
 def _first_equal(values: _Looks) -> _Numbers:
     """The number of the first of equal values, for each."""
-    order = np.argsort(values, kind="stable").astype(np.uint32)
-    begins = np.flatnonzero(np.diff(values[order], prepend=~values[order[:1]]))
-    first = np.empty(len(values), np.uint32)
-    first[order] = np.repeat(order[begins], np.diff(begins, append=len(values)))
+    order = np.argsort(values, kind="stable").astype(np.int32)
+    ordered = values[order]
+    is_begin = np.append(np.ones(min(1, len(values)), bool), ordered[1:] != ordered[:-1])
+    del ordered
+    first = np.empty(len(values), np.int32)
+    first[order] = order[is_begin][np.cumsum(is_begin, dtype=np.int32) - 1]
     return first
 
 
-def _note_near(looks: _Looks, numbers: _Numbers, alike: npt.NDArray[np.int32]) -> None:
+def _leave_out_first(first: _Numbers) -> None:
+    """Write -1 where an image is itself the first."""
+    first[first == np.arange(len(first), dtype=np.int32)] = -1
+
+
+def _note_near(looks: _Looks, numbers: _Numbers, alike: _Numbers) -> None:
     """Write into `alike` an earlier one of `numbers`, the first images of all looks, that looks nearly as one does.
 
     One band is compared after the other, so that no more than one is held.
@@ -96,7 +98,7 @@ def _note_near(looks: _Looks, numbers: _Numbers, alike: npt.NDArray[np.int32]) -
             begin = end
 
 
-def _note_near_ones(numbers: list[int], looks: _Looks, alike: npt.NDArray[np.int32]) -> None:
+def _note_near_ones(numbers: list[int], looks: _Looks, alike: _Numbers) -> None:
     others: list[tuple[int, int]] = []
     for number, look in zip(numbers, looks[numbers].tolist(), strict=True):
         if alike[number] < 0:

@@ -7,8 +7,6 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, MutableMapping
 
-import numpy as np
-
 from odrun.annotations.files import ListedFile, Listing
 
 _HASH_BITS = 32
@@ -20,6 +18,9 @@ class FileIndex:
     """Finds the files of a listing that have a key, a text that `key_of` makes of a file: 8 bytes of each are held."""
 
     def __init__(self, files: Listing, key_of: Callable[[ListedFile], str]) -> None:
+        # It takes a while to be imported, and who finds his records ready looks no file up.
+        import numpy as np
+
         self._files = files
         self._key_of = key_of
         # A key's hash, and behind it the place of its file.

@@ -23,8 +23,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from odrun.annotations.model import TRAIN, VALIDATION
 from odrun.errors import InputError
 
@@ -161,6 +159,9 @@ def _given(facts: Sequence[SplitFacts]) -> Sequence[int]:
 
 def _units(facts: Sequence[SplitFacts], seed: int, pattern: re.Pattern[str] | None) -> _Units:
     """The groups (single images without a pattern) in order of their draws."""
+    # It takes a while to be imported, and the settings ask this module for no more than what a fold is.
+    import numpy as np
+
     draws, kinds, unit_of_image = array("Q"), array("I"), array("I")
     images_of: list[Counter[str | None]] = []
     kind_of_single: dict[frozenset[str], int] = {}

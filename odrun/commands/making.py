@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from struct import Struct
 from typing import TextIO, overload
 
 from odrun.annotations.classes import ClassMap, class_map, unify
@@ -19,6 +20,7 @@ from odrun.annotations.model import SPLITS, TRAIN, VALIDATION
 from odrun.annotations.parallel import Workers
 from odrun.annotations.problems import Policy, ProblemLog
 from odrun.annotations.readers import READERS, read_images
+from odrun.annotations.rows import Rows
 from odrun.annotations.split import SplitFacts, held_back, parse_fold
 from odrun.commands.data_pictures import OwnPictures
 from odrun.commands.source import PRELOAD, WORTH_A_PROCESS, Progress, Source, require_room
@@ -27,13 +29,13 @@ from odrun.records.label_map import label_map_classes
 from odrun.records.manifest import PROBLEMS_NAME, Ledger, PreparedData, Station, load
 from odrun.records.statistics import STATISTICS_NAME, BoxStatistics
 from odrun.records.writer import Plan, renamed, write_records
-from odrun.runs.files import write_whole
+from odrun.runs.files import copy_whole
 from odrun.runs.folders import whole_folder
 from odrun.runs.machine import usable_cores
 from odrun.settings import DatasetSettings
 
 SAMPLES = 16
-_SPOOL, _FACTS = "checked.spool", "checked.facts"
+_SPOOL, _FACTS, _PLACES = "checked.spool", "checked.facts", "checked.places-{part}"
 
 
 class Making:
@@ -90,8 +92,8 @@ class Making:
                 progress=lambda done: self._progress("writing", done, total, "image"),
             )
             drawn()
-            spool.unlink()
-            facts.unlink()
+            for path in (spool, facts, *(temporary / _PLACES.format(part=part) for part in SPLITS)):
+                path.unlink()
         prepared = load(self._folder)
         assert prepared is not None, f"{self._folder} was written and cannot be read back"
         return prepared
@@ -218,7 +220,7 @@ class Making:
             kept = self._cache / "problems" / f"{self._folder.name}.csv"
             kept.parent.mkdir(parents=True, exist_ok=True)
             self._listing.flush()
-            write_whole(kept, Path(self._listing.name).read_bytes())
+            copy_whole(Path(self._listing.name), kept)
             self._problems.refuse_errors(self._source.folder, listing=kept)
 
 
@@ -249,9 +251,9 @@ class _Facts(Sequence[SplitFacts]):
 
 @dataclass(frozen=True)
 class _Drawing:
-    """What the pictures show: the images of all parts, and which of them the sample sheet has, both in the spool."""
+    """What the pictures show: where the images of each part, and those of the sample sheet, lie in the spool."""
 
-    parts: Mapping[str, Sequence[KeptImage]]
+    parts: Mapping[str, Rows]
     classes: tuple[str, ...]
     names: Mapping[str, str]
     spool: Path
@@ -261,9 +263,14 @@ class _Drawing:
 
 
 def _drawing(plan: Plan, spool: Path, folder: Path, own: OwnPictures | None) -> _Drawing:
+    parts = {}
+    for part, kept in plan.parts.items():
+        parts[part] = Rows((folder / _PLACES.format(part=part)).open("w+b"), Struct("<QQ"))
+        for image in kept:
+            parts[part].append(*image.place)
     kept = plan.parts[TRAIN]
     samples = tuple(kept[place].place for place in _evenly(kept, SAMPLES))
-    return _Drawing(plan.parts, plan.classes, plan.names, spool, samples, folder, own)
+    return _Drawing(parts, plan.classes, plan.names, spool, samples, folder, own)
 
 
 def _draw(drawing: _Drawing) -> None:
@@ -274,9 +281,9 @@ def _draw(drawing: _Drawing) -> None:
 
     statistics = BoxStatistics()
     with drawing.spool.open("rb") as stream:
-        for part, kept in drawing.parts.items():
-            for image in kept:
-                statistics.add(part, spooled(stream, image.place), drawing.names)
+        for part, places in drawing.parts.items():
+            for number in range(len(places)):
+                statistics.add(part, spooled(stream, Place(*places[number])), drawing.names)
         samples = [renamed(spooled(stream, place), drawing.names) for place in drawing.samples]
     statistics.save(drawing.folder / STATISTICS_NAME)
     write_dataset_plots(statistics, drawing.classes, drawing.folder)

@@ -19,7 +19,7 @@ from odrun.records.manifest import PreparedData
 from odrun.report.closing import Closing, override
 from odrun.report.terminal import Terminal
 from odrun.runs.directory import RunDirectory
-from odrun.runs.files import shown_path, write_whole
+from odrun.runs.files import copy_whole, shown_path, write_whole
 from odrun.runs.log import quiet_terminal
 from odrun.runs.origin import collect
 from odrun.settings import PrepareJob
@@ -57,7 +57,7 @@ def _prepare(
             station = verify(data, progress=lambda done, total: progress("verifying", done, total, "image"))
             terminal.fact(f"{station.images} records read again, checksum and image: all sound")
     write_whole(directory.config, config_text)
-    write_whole(directory.problems, data.listing.read_bytes())
+    copy_whole(data.listing, directory.problems)
     collect(
         command=sys.argv,
         overrides=overrides,

@@ -124,13 +124,15 @@ def _source(
         format_name = recognized(files, folder)
         report(f"{folder} looks like the format {format_name}")
     reader = READERS[format_name]
-    known = KnownDigests(cache / "digests" / f"{hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:16]}")
+    remembered = cache / "digests" / f"{hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:16]}"
     chosen = files.where(lambda file: file.suffix in reader.suffixes)
-    if known.is_empty and len(chosen) >= WORTH_A_PROCESS and usable_cores() > 1:
-        from odrun.annotations.parallel import get_ready
+    with _told_of_temporary_files():
+        known = KnownDigests(remembered)
+        if known.is_empty and len(chosen) >= WORTH_A_PROCESS and usable_cores() > 1:
+            from odrun.annotations.parallel import get_ready
 
-        get_ready(PRELOAD)
-    contents = read_contents(chosen, problems, known, workers=usable_cores())
+            get_ready(PRELOAD)
+        contents = read_contents(chosen, problems, known, workers=usable_cores())
     with _told_of_the_cache(cache):
         known.keep()
     fingerprint = fingerprint_of(contents, _options(dataset, format_name))
@@ -241,6 +243,18 @@ def _told_of_the_cache(cache: Path) -> Iterator[None]:
             "The disk of the cache is full." if full else f"The cache cannot be written: {reason}.",
             where=str(error.filename or cache),
             remedy=OTHER_CACHE,
+        ) from error
+
+
+@contextmanager
+def _told_of_temporary_files() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"Temporary files cannot be written: {error.strerror or error}.",
+            where="TMPDIR",
+            remedy="set TMPDIR=DIR to a folder that you can write to and that has room",
         ) from error
 
 

@@ -9,6 +9,7 @@ import glob
 import os
 import re
 import threading
+from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -99,7 +100,7 @@ class RecordIndex:
 
 def _offsets(path: Path) -> np.ndarray:
     """The byte at which each record of a file begins."""
-    begins: list[int] = []
+    begins = array("q")
     size = path.stat().st_size
     with path.open("rb", buffering=0) as stream:
         begin = 0

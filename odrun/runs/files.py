@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,12 @@ def write_whole(path: Path, content: str | bytes) -> None:
     payload = content.encode() if isinstance(content, str) else content
     with whole_file(path) as temporary:
         temporary.write_bytes(payload)
+
+
+def copy_whole(source: Path, path: Path) -> None:
+    """Copy the file `source` to `path` as a whole, a piece after the other."""
+    with whole_file(path) as temporary:
+        shutil.copyfile(source, temporary)
 
 
 def shown_path(path: Path) -> str:

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -472,3 +473,9 @@ def test_neither_tensorflow_nor_a_config_library_is_imported():
         "print([name for name in ('tensorflow', 'hydra', 'omegaconf', 'yaml', 'sklearn') if name in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_folder_for_temporary_files_that_cannot_be_written_is_told(pets, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    told = refusal(dataset(pets), tmp_path / "cache")
+    assert "Temporary files cannot be written: No such file or directory." in told

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from odrun.runs.files import whole_file, write_whole
+from odrun.runs.files import copy_whole, whole_file, write_whole
 
 
 def test_written_text_is_utf8_with_plain_line_ends(tmp_path: Path) -> None:
@@ -48,3 +48,12 @@ def test_permissions_are_those_of_an_ordinary_new_file(tmp_path: Path) -> None:
     write_whole(tmp_path / "whole", b"")
     (tmp_path / "ordinary").touch()
     assert (tmp_path / "whole").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
+
+
+def test_a_copy_is_whole_or_not_there(tmp_path: Path) -> None:
+    (tmp_path / "from").write_bytes(b"bytes")
+    copy_whole(tmp_path / "from", tmp_path / "below" / "to")
+    assert (tmp_path / "below" / "to").read_bytes() == b"bytes"
+    with pytest.raises(FileNotFoundError):
+        copy_whole(tmp_path / "gone", tmp_path / "other")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["below", "from"]
