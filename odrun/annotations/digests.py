@@ -66,6 +66,12 @@ class Contents(Mapping[str, FileContent]):
     def __len__(self) -> int:
         return len(self.files)
 
+    def in_order(self) -> Iterator[tuple[str, FileContent]]:
+        """Names and what the files hold, in the order of the names."""
+        for place, name in enumerate(self.files.names()):
+            digest, size_bytes = self._rows[place]
+            yield name, FileContent(digest.hex(), size_bytes)
+
 
 class KnownDigests:
     """Digests by file name and stamp (size, times of change, inode), kept in the file `path` between runs.

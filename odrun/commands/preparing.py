@@ -135,7 +135,7 @@ def _source(
         contents = read_contents(chosen, problems, known, workers=usable_cores())
     with _told_of_the_cache(cache):
         known.keep()
-    fingerprint = fingerprint_of(contents, _options(dataset, format_name))
+    fingerprint = fingerprint_of(contents.in_order(), _options(dataset, format_name))
     return Source(format_name, folder, files, contents, fingerprint)
 
 

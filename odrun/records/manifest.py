@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +13,6 @@ from typing import Any
 from odrun.annotations.digests import FileContent
 from odrun.annotations.keypoint_slots import KeypointSlots
 from odrun.annotations.model import SPLITS, TRAIN, VALIDATION
-from odrun.annotations.packed_names import PackedNames
 
 WRITER_VERSION = 3
 MANIFEST_NAME = "manifest.json"
@@ -101,13 +100,20 @@ class PreparedData:
     keypoints: KeypointSlots = field(default_factory=KeypointSlots)
 
 
-def fingerprint_of(contents: Mapping[str, FileContent], options: Mapping[str, object]) -> str:
-    """The hexadecimal SHA-256 over names and digests of all files, the options and the version of this writer."""
+def fingerprint_of(contents: Iterable[tuple[str, FileContent]], options: Mapping[str, object]) -> str:
+    """The hexadecimal SHA-256 over names and digests of all files, the options and the version of this writer.
+
+    Raises:
+        ValueError: the files do not come in the order of their names.
+    """
     digest = hashlib.sha256()
     digest.update(json.dumps([WRITER_VERSION, options], sort_keys=True).encode())
-    # Sorted lists of all names, or of pairs, would be as large as everything else that is held of a data set.
-    for name in PackedNames(contents):
-        digest.update(b"\0" + name.encode("utf-8", "surrogateescape") + b"\0" + contents[name].sha256.encode())
+    last = ""
+    for name, content in contents:
+        if name <= last:
+            raise ValueError(f"{name!r} comes after {last!r}")
+        last = name
+        digest.update(b"\0" + name.encode("utf-8", "surrogateescape") + b"\0" + content.sha256.encode())
     return digest.hexdigest()
 
 
