@@ -17,6 +17,7 @@ from odrun.compat.autograph import library_code_converted
 from odrun.compat.draws import stateless_draws
 from odrun.compat.refusals import refusals_told
 from odrun.compat.tensorflow import tf
+from odrun.runs.machine import usable_cores
 
 # isort: split
 from object_detection import inputs
@@ -88,8 +89,8 @@ def _built(
 
         # A batch at a time: one call of Python costs more than reading a small record.
         records = numbers.batch(batch_size).map(with_records).unbatch()
-        samples = records.map(sample, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        return samples.batch(batch_size, drop_remainder=True).prefetch(2)
+        samples = records.map(sample, num_parallel_calls=usable_cores(), deterministic=True)
+        return samples.batch(batch_size, drop_remainder=True).prefetch(2).with_options(_untuned())
 
     with _data_set_builder(by_number):
         return inputs.train_input(
@@ -98,6 +99,17 @@ def _built(
             model_config=pipeline.model,
             model=network,
         )
+
+
+def _untuned() -> tf.data.Options:
+    """Without tf.data's tuner, whose thread now and then misses that its data set is closed.
+
+    It then sleeps until it is due again, up to a minute, and with it all who wait for the end (tensorflow/core/framework:
+    `CancellationManager` runs the callback that wakes it before it says that it is cancelled).
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
 
 
 @contextmanager

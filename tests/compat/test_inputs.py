@@ -15,7 +15,7 @@ import pytest
 
 from odrun.compat.autograph import library_code_unconverted
 from odrun.compat.engine import IMAGE, TRUE_SHAPE, DetectionModel
-from odrun.compat.inputs import evaluation_batches
+from odrun.compat.inputs import evaluation_batches, training_batches
 from odrun.compat.tensorflow import tf
 from odrun.errors import InputError, RunFailedError
 from odrun.records.index import RecordIndex
@@ -47,6 +47,18 @@ def test_batches_have_the_size_and_the_parts_that_the_pipeline_asks_for(built: A
     assert features[IMAGE].shape == (2, 160, 160, 3)
     assert features[TRUE_SHAPE].numpy().tolist() == [[160, 160, 3]] * 2
     assert labels["groundtruth_boxes"].shape == (2, 100, 4)
+
+
+def test_no_batches_have_the_tuner_that_now_and_then_holds_up_the_end_of_a_run(built: Any) -> None:
+    def read(number: int) -> bytes:
+        raise AssertionError(f"sample {number} is not asked for")
+
+    pipeline, network = built.tiny.pipeline, built.trainer.model.network
+    training = training_batches(pipeline, network, read, batch_size=2, first_number=0, seed=0)
+    evaluation = evaluation_batches(pipeline, network, read, count=3, batch_size=2)
+
+    for batches in (training, evaluation):
+        assert batches.options().autotune.enabled is False
 
 
 @pytest.mark.parametrize("height", [-1, 8])
