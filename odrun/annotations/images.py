@@ -42,7 +42,7 @@ SUFFIXES_OF_FORMAT = {
 LARGEST_PIXELS = 178_956_970
 LONGEST_SIDE_PX = 1_000_000
 
-_LOOK_SIDE_PX = 72
+_SAMPLED_SIDE_PX = 144
 _UPRIGHT = 1
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -58,7 +58,6 @@ _EIGHT_BIT_MODES |= dict.fromkeys(("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YC
 _BITS_PER_SAMPLE, _PHOTOMETRIC_INTERPRETATION, _WHITE_IS_ZERO = 258, 262, 0
 # The end (\xd9) or a marker with a length: none of those that may stand among the pixels (ITU T.81, table B.1).
 _JPEG_MARKER = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")
-_JPEG_END = b"\xff\xd9"
 _JPEG_MODES = ("RGB", "L")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Image.open is not used since what it takes depends on settings and filters that any library may change.
@@ -144,7 +143,7 @@ def inspect_image(content: bytes) -> ImageFacts:
         mode=decoded.mode,
         orientation=decoded.orientation,
         plain=taken and decoded.orientation == _UPRIGHT,
-        look=difference_hash(decoded.turned(decoded.image)),
+        look=difference_hash(decoded.turned(_sampled(decoded.image))),
     )
 
 
@@ -182,9 +181,15 @@ def difference_hash(image: Image.Image) -> int:
 
     Images that look alike differ in few bits (N. Krawetz, "Kind of Like That", 2013).
     """
-    small = np.asarray(image.convert("L").resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
+    small = np.asarray(_sampled(image).convert("L").resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
     bits = np.packbits(small[:, :-1] < small[:, 1:])
     return int.from_bytes(bits.tobytes(), "big")
+
+
+def _sampled(image: Image.Image) -> Image.Image:
+    """Every n-th pixel: enough for each cell of the hash to be a mean over 16x18 of them, at a fifth of the time."""
+    size = (min(image.width, _SAMPLED_SIDE_PX), min(image.height, _SAMPLED_SIDE_PX))
+    return image.resize(size, Image.Resampling.NEAREST)
 
 
 def _decode(content: bytes, *, look_will_do: bool = False) -> _Decoded:
@@ -202,7 +207,7 @@ def _decode(content: bytes, *, look_will_do: bool = False) -> _Decoded:
         of_file = image.size, image.mode
         is_drafted = look_will_do and file_format == "jpeg" and image.mode in _JPEG_MODES
         if is_drafted:
-            image.draft("L", (_LOOK_SIDE_PX, _LOOK_SIDE_PX))
+            image.draft("L", (_SAMPLED_SIDE_PX, _SAMPLED_SIDE_PX))
         image.load()
         orientation = turned_by_pillow or _orientation(image)
         # Profiles and transparent colours would change the conversion, and be stored.
@@ -238,7 +243,7 @@ def _prove_end(content: bytes, file_format: str) -> None:
             if zlib.crc32(content[start + 4 : end]) != int.from_bytes(checksum, "big"):
                 raise UndecodableImageError(f"is damaged (the checksum of its {ascii(kind)[2:-1]} chunk is wrong)")
             start = end + 4
-    if file_format == "jpeg" and not content.endswith(_JPEG_END):
+    if file_format == "jpeg":
         marker = _JPEG_MARKER.search(content, 2)
         while marker is not None and marker[1] != b"\xd9":
             length = int.from_bytes(content[marker.end() : marker.end() + 2], "big")
