@@ -104,8 +104,8 @@ def _built(
 def _untuned() -> tf.data.Options:
     """Without tf.data's tuner, whose thread now and then misses that its data set is closed.
 
-    It then sleeps until it is due again, up to a minute, and with it all who wait for the end (tensorflow/core/framework:
-    `CancellationManager` runs the callback that wakes it before it says that it is cancelled).
+    It then sleeps until it is due again, up to a minute, and with it all who wait for the end: TensorFlow's
+    `CancellationManager` runs the callback that wakes it before it says that anything is cancelled.
     """
     options = tf.data.Options()
     options.autotune.enabled = False
